@@ -1,0 +1,50 @@
+"""Database: opens SQLite or Postgres so that both keep the same promises. The dialects differ in this file only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.types import TypeDecorator
+
+from anabranch.errors import SetupError
+
+
+class Timestamp(TypeDecorator[int]):
+    """Unix milliseconds in a 64-bit integer, the same on every database."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+
+def open_database(url: str) -> sa.Engine:
+    """An engine for `url`, with SQLite set up for many readers and one writer.
+
+    Raises:
+        SetupError: `database_unavailable` when it cannot be opened.
+    """
+    try:
+        engine = sa.create_engine(url, pool_size=16, max_overflow=16, pool_pre_ping=not url.startswith("sqlite"))
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+        with engine.connect():
+            pass
+    except sa.exc.SQLAlchemyError as error:
+        raise SetupError(
+            "database_unavailable",
+            f"The database {sa.make_url(url).render_as_string(hide_password=True)} cannot be opened: {error}.",
+            "Check that its folder exists and is writable, or set ANABRANCH_DATABASE_URL.",
+        ) from error
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # "IMMEDIATE" takes the write lock at the start; upgrading from a read lock later could fail half way.
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute("PRAGMA busy_timeout = 30000")
+    # A reader never waits for the writer, and a run costs half the time of the rollback journal.
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Survives a killed process; only a power cut may undo the last moments. The event log asks for more.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")

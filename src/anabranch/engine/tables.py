@@ -1,0 +1,73 @@
+"""Tables of the engine: events received, runs they started, steps those runs took."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from anabranch.database import Timestamp
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    }
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("user", sa.JSON),
+    sa.Column("v", sa.Text),
+    # when it happened, as the sender says, and when it came
+    sa.Column("ts", Timestamp, nullable=False),
+    sa.Column("received_at", Timestamp, nullable=False),
+)
+
+# Who a run is and why it exists. Whether it goes on, and what came of it, is DBOS's row of the same id.
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, sa.ForeignKey("events.id"), nullable=False, index=True),
+    sa.Column("function_id", sa.Text, nullable=False, index=True),
+    # the step of another run that invoked this one, or null
+    sa.Column("parent_run_id", sa.Text),
+    sa.Column("parent_step_id", sa.Text),
+    sa.Column("created_at", Timestamp, nullable=False),
+    # null until the run was handed to DBOS; what is null at start-up is handed over then
+    sa.Column("started_at", Timestamp),
+)
+sa.Index(
+    "ix_runs_unstarted",
+    runs.c.created_at,
+    sqlite_where=runs.c.started_at.is_(None),
+    postgresql_where=runs.c.started_at.is_(None),
+)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    # SHA-1 of the step's name, as the SDKs compute it
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # StepRun, Sleep, WaitForEvent or InvokeFunction
+    sa.Column("op", sa.Text, nullable=False),
+    # pending, completed or failed
+    sa.Column("status", sa.Text, nullable=False),
+    # attempts that ended in an error; a process that dies does not use one up
+    sa.Column("failures", sa.Integer, nullable=False),
+    # what the step was asked: the event name and condition of a wait, the function of an invoke
+    sa.Column("opts", sa.JSON),
+    # when a sleep ends, a wait gives up, or a failed attempt is tried again
+    sa.Column("due_at", Timestamp),
+    # what the function sees when it asks again: {"data": …} or {"error": …}
+    sa.Column("result", sa.JSON),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("ended_at", Timestamp),
+    sqlite_with_rowid=False,
+)

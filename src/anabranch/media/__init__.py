@@ -1,0 +1,1 @@
+"""Media: probing, ladders, chunks, encoding, packaging, speech. Knows nothing of the engine or the database."""

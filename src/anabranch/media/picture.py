@@ -1,0 +1,1 @@
+"""Picture: the filters that turn any video track into upright, square-pixelled, standard-range pictures."""

@@ -1,0 +1,117 @@
+"""Probe: what is in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class VideoTrack:
+    """A video track that shows moving pictures (attached cover pictures are not one).
+
+    Attributes:
+        index: stream index in the file, as in ffmpeg's `0:index`.
+        codec: the decoder's name, such as `h264`.
+        width: coded width in pixels, before rotation.
+        height: coded height in pixels, before rotation.
+        sample_aspect_ratio: width of a pixel over its height; 1 when unset.
+        rotation: degrees clockwise that a player turns the picture: 0, 90, 180 or 270.
+        mirrored: whether the display matrix also flips the picture.
+        display_width: width as shown, in square pixels, after rotation; even.
+        display_height: height as shown, in square pixels, after rotation; even.
+        frame_rate: frames a second of the constant grid that the track is put on.
+        variable_rate: whether frames do not lie on that grid as they are.
+        frames: number of frames in the file.
+        start_s: time of the first frame, seconds from the start of the file's own time line.
+        end_s: time at which the last frame's display ends, on the same line.
+        keyframes_s: times of the keyframes, on the same line, ascending.
+        pixel_format: such as `yuv420p10le`.
+        bit_depth: bits a component.
+        color_transfer: transfer characteristic such as `bt709`, `smpte2084`; `unknown` when unset.
+        color_primaries: such as `bt709`, `bt2020`; `unknown` when unset.
+        color_space: matrix such as `bt709`, `bt2020nc`; `unknown` when unset.
+        color_range: `tv`, `pc` or `unknown`.
+        interlaced: whether the container or decoder says that frames are interlaced.
+        bitrate_kbps: average over the track, kilobits a second.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    rotation: int
+    mirrored: bool
+    display_width: int
+    display_height: int
+    frame_rate: Fraction
+    variable_rate: bool
+    frames: int
+    start_s: float
+    end_s: float
+    keyframes_s: tuple[float, ...]
+    pixel_format: str
+    bit_depth: int
+    color_transfer: str
+    color_primaries: str
+    color_space: str
+    color_range: str
+    interlaced: bool
+    bitrate_kbps: float
+
+    @property
+    def hdr(self) -> bool:
+        """Whether the picture is coded for a high dynamic range display (PQ or HLG, ITU-R BT.2100)."""
+        return self.color_transfer in {"smpte2084", "arib-std-b67"}
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """An audio track.
+
+    Attributes:
+        index: stream index in the file.
+        codec: the decoder's name, such as `aac`.
+        channels: number of channels.
+        sample_rate: samples a second.
+        language: ISO 639 code as tagged, or `und`.
+        title: as tagged, or empty.
+        default: whether it is marked as the default track.
+        start_s: time of the first sample, on the file's own time line.
+        end_s: time at which the last sample ends.
+    """
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    language: str
+    title: str
+    default: bool
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is in a media file. Times start at 0, the earliest start of any track.
+
+    Attributes:
+        format: name of the demuxer that reads it, to be given to ffmpeg with `-f`.
+        duration_s: length of the longest track, in seconds.
+        size_bytes: size of the file.
+        video: the main video track, or None.
+        audio: all audio tracks, the default one first.
+        damaged: whether reading ended early or met errors; what could be read is described.
+    """
+
+    format: str
+    duration_s: float
+    size_bytes: int
+    video: VideoTrack | None
+    audio: tuple[AudioTrack, ...]
+    damaged: bool

@@ -1,0 +1,179 @@
+"""Process: the one place that starts a child process (ffmpeg, the probe, the speech model).
+
+A child gets its own session, an almost empty environment, no standard input, and a death signal: when this
+process is killed, however suddenly, its children are killed with it. A child that shows no sign of work for
+`stall_s` seconds is killed too. Signs of work are lines on its standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from anabranch.errors import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PRCTL = _LIBC.prctl
+_KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+# PR_SET_PDEATHSIG fires when the *thread* that forked ends, so every child is forked from one thread that
+# lives as long as the process.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+
+class Cancelled(Exception):  # noqa: N818  (it is a request granted, not an error)
+    """The work was cancelled; the child was killed."""
+
+
+class CancelToken:
+    """Set once, by whoever no longer wants the work; read by the loops that do it."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the work to stop. Safe from any thread, any number of times."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the work to stop."""
+        return self._event.is_set()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A child that ended by itself.
+
+    Attributes:
+        returncode: its exit status; negative when a signal ended it.
+        log: the last 16 KiB of its standard error, decoded leniently.
+        cpu_s: user and system time it used, in seconds.
+        wall_s: time from start to end, in seconds.
+    """
+
+    returncode: int
+    log: str
+    cpu_s: float
+    wall_s: float
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    log_path: Path,
+    on_line: Callable[[str], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    stall_s: float = 300.0,
+    cancel: CancelToken | None = None,
+) -> Finished:
+    """Run `argv` to its end, handing each line of its standard output to `on_line`.
+
+    Standard error goes to the file at `log_path`.
+
+    Raises:
+        Cancelled: `cancel` was set; the child is gone.
+        ResourceError: `process_stalled`, no line came for `stall_s` seconds; the child is gone.
+    """
+    started = time.monotonic()
+    with log_path.open("wb") as log:
+        child = _spawner.submit(_spawn, argv, log, dict(env or {})).result()
+    try:
+        _pump(child, on_line, stall_s, cancel)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    except BaseException as error:
+        _kill(child)
+        if isinstance(error, TimeoutError):
+            raise ResourceError(
+                "process_stalled",
+                f"{argv[0]} showed no progress for {stall_s:.0f} s and was stopped.",
+                f"The command, to try by hand: {shlex.join(argv)}",
+            ) from None
+        raise
+    finally:
+        if child.stdout:
+            child.stdout.close()
+    return Finished(
+        returncode=child.returncode,
+        log=_tail(log_path),
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        wall_s=time.monotonic() - started,
+    )
+
+
+def _spawn(argv: Sequence[str], log: IO[bytes], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env={"LC_ALL": "C.UTF-8", **kept, **env},
+        start_new_session=True,
+        preexec_fn=_die_with_parent,  # one prctl call on a function looked up beforehand
+    )
+
+
+def _die_with_parent() -> None:
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _pump(
+    child: subprocess.Popen[bytes],
+    on_line: Callable[[str], None] | None,
+    stall_s: float,
+    cancel: CancelToken | None,
+) -> None:
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    last_sign = time.monotonic()
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if cancel is not None and cancel.cancelled:
+                raise Cancelled
+            # Half a second bounds how long a cancelled child goes on.
+            if not selector.select(timeout=0.5):
+                if time.monotonic() - last_sign > stall_s:
+                    raise TimeoutError
+                continue
+            data = os.read(descriptor, 65536)
+            if not data:
+                return
+            last_sign = time.monotonic()
+            *lines, rest = (rest + data).split(b"\n")
+            if on_line is not None:
+                for line in lines:
+                    on_line(line.decode("utf-8", "replace"))
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child.pid, 0)
+    child.returncode = -signal.SIGKILL
+
+
+def _tail(path: Path, size: int = 16384) -> str:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - size))
+        return file.read().decode("utf-8", "replace")

@@ -1,0 +1,81 @@
+"""Desk: where one piece of a task is done. The source on it, an empty scratch folder, and a tray for outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anabranch.media.ffmpeg import Ffmpeg
+    from anabranch.media.probe import Probe
+    from anabranch.media.process import CancelToken
+    from anabranch.storage import Storage
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in storage.
+
+    Attributes:
+        name: what it is called within the task's outputs, such as `720p/00003.m4s`.
+        key: where it is, such as `media/med_1/task_2/720p/00003.1.m4s`; the attempt is in the name.
+        size_bytes: its size.
+    """
+
+    name: str
+    key: str
+    size_bytes: int
+
+    def to_dict(self) -> dict[str, object]:
+        """As kept in a step's result."""
+        return {"name": self.name, "key": self.key, "size_bytes": self.size_bytes}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a kind of task may use while it performs one piece.
+
+    Attributes:
+        source: the media file, local and readable.
+        probe: what is in it.
+        scratch: an empty folder that is removed afterwards, whatever happens.
+        ffmpeg: the binary to encode with.
+        storage: where outputs go.
+        prefix: where this task's outputs begin, such as `media/med_1/task_2`.
+        attempt: which start of this piece this is, from 1; it makes the keys of outputs unique.
+        on_progress: told the fraction done, 0 to 1, and the speed (media seconds a second; 0 when unknown).
+        cancel: set when nobody wants the piece any more.
+        speech_model: the name or path of the speech model, or None for the one that is shipped.
+        threads: how many threads an encoder may use.
+    """
+
+    source: Path
+    probe: Probe
+    scratch: Path
+    ffmpeg: Ffmpeg
+    storage: Storage
+    prefix: str
+    attempt: int
+    on_progress: Callable[[float, float], None]
+    cancel: CancelToken
+    speech_model: str | None = None
+    threads: int = 1
+    saved: list[StoredFile] = field(default_factory=list)
+
+    def save(self, path: Path, name: str, content_type: str) -> StoredFile:
+        """Store a verified file as the output `name`. Bytes are durable when this returns.
+
+        Raises:
+            ResourceError: `disk_full`, or `storage_unavailable`.
+        """
+        pure = PurePosixPath(name)
+        key = f"{self.prefix}/{pure.with_name(f'{pure.stem}.{self.attempt}{pure.suffix}')}"
+        size_bytes = path.stat().st_size
+        self.storage.put(key, path, content_type)
+        stored = StoredFile(name, key, size_bytes)
+        self.saved.append(stored)
+        return stored
