@@ -30,7 +30,7 @@ media = sa.Table(
     sa.Column("gif_url", sa.Text),
     sa.Column("transcription_url", sa.Text),
     sa.Column("renditions", sa.JSON, nullable=False),
-    sa.Column("error", sa.JSON),
+    sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("updated_at", Timestamp, nullable=False),
 )
@@ -40,18 +40,20 @@ tasks = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("media_id", sa.Text, index=True),
+    # what the client calls it; for a branch of the fan-out, its step id
+    sa.Column("ref", sa.Text),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("input", sa.Text, nullable=False),
+    sa.Column("input", sa.Text, nullable=False, index=True),
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("metadata", sa.JSON, nullable=False),
     # queued, processing, completed, failed or cancelled
     sa.Column("status", sa.Text, nullable=False),
     # percent, 0 to 100; it never goes back
     sa.Column("progress", sa.Float, nullable=False),
-    # names of the pieces that the plan asks for, in order; null until planned
-    sa.Column("pieces", sa.JSON),
-    sa.Column("output", sa.JSON),
-    sa.Column("error", sa.JSON),
+    # name and weight of each piece of the plan, in order; null until planned
+    sa.Column("pieces", sa.JSON(none_as_null=True)),
+    sa.Column("output", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
     sa.Column("finished_at", Timestamp),
@@ -70,8 +72,7 @@ attempts = sa.Table(
     sa.Column("progress", sa.Float, nullable=False),
     # media seconds made for each second of the clock
     sa.Column("speed", sa.Float),
-    sa.Column("cpu_s", sa.Float),
-    sa.Column("error", sa.JSON),
+    sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
 )

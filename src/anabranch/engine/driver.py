@@ -1,0 +1,309 @@
+"""Driver: takes a run from where it stands to its end.
+
+A function is called again each time a step of its run is done. Steps that are done answer from the journal; those
+that are not come back as ops, are settled, and the function is called again, until it returns. So code outside
+steps runs many times and must only decide, never act.
+
+    function called with the results so far
+      ├── returned      the run ends
+      ├── met steps     plan them in the journal, settle them side by side, call again
+      │     ├── StepPlanned      ask the SDK for this one step; on an error wait and ask again
+      │     ├── Sleep            until its due time
+      │     ├── WaitForEvent     until an event fulfils it or its due time
+      │     └── InvokeFunction   until the run it started has ended
+      └── raised        wait and call again, or the run fails
+
+A process may be killed between any two of these lines. The next one calls the function with what the journal
+holds and arrives at the same place: results are written once, due times are those of the first plan, and a step
+whose process died is asked for again with the same attempt number, since it did not fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from anabranch import clock
+from anabranch.engine import backoff, protocol
+from anabranch.engine.journal import Event, Published, Step
+from anabranch.engine.protocol import Errored, Met, Returned
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from anabranch.engine.journal import Journal, Run
+    from anabranch.engine.protocol import Function, Op
+    from anabranch.engine.wakeups import Wakeups
+
+Json = Any
+
+_log = structlog.get_logger(__name__)
+
+FUNCTION_FAILED = "inngest/function.failed"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a walk needs around it.
+
+    Attributes:
+        journal: where results stand.
+        functions: the registered functions by id; whoever registers one adds to it.
+        call: sends a request body to a function, for the whole of it or one step by hashed id.
+        spread: told what publishing came to, so that new runs start and waiting steps wake.
+        wakeups: where a step waits for what happens elsewhere in this process.
+        retry_scale: factor on the wait between attempts.
+    """
+
+    journal: Journal
+    functions: Mapping[str, Function]
+    call: Callable[[Function, str, bytes], Awaitable[protocol.Answer]]
+    spread: Callable[[Published], None]
+    wakeups: Wakeups
+    retry_scale: float
+
+
+async def drive(around: Surroundings, run_id: str) -> None:
+    """Take the run to its end. Returns at once when it has ended."""
+    run = await asyncio.to_thread(around.journal.run, run_id)
+    if run is None or run.status != "running":
+        return
+    function = around.functions.get(run.function_id)
+    if function is None:
+        error = protocol.error("UnknownFunction", f"no app has registered the function {run.function_id}")
+        await end(around, run, "failed", error=error)
+        return
+    with structlog.contextvars.bound_contextvars(run=run.id, function=function.id):
+        await _Walk(around, run, function).to_the_end()
+
+
+async def end(
+    around: Surroundings, run: Run, status: str, *, output: Json = None, error: Mapping[str, Json] | None = None
+) -> None:
+    """End the run, start the functions that listen to failures, and wake the step that invoked it."""
+    published = await asyncio.to_thread(
+        around.journal.end,
+        run.id,
+        status,
+        output=output,
+        error=error,
+        announce=_failure_event(run, error) if error is not None else None,
+        functions=list(around.functions.values()),
+    )
+    _log.info("run ended", run=run.id, function=run.function_id, status=status)
+    if published is not None:
+        around.spread(published)
+    around.wakeups.wake(run.id)
+
+
+def _failure_event(run: Run, error: Mapping[str, Json]) -> Event | None:
+    # A failure of what handles failures is not announced: it would start itself for ever.
+    if run.event.name == FUNCTION_FAILED:
+        return None
+    told = {"function_id": run.function_id, "run_id": run.id, "error": dict(error), "event": run.event.to_dict()}
+    return Event(name=FUNCTION_FAILED, id=f"{run.id}.failed", data=told)
+
+
+class _Walk:
+    """One process's walk through one run: what it knows of the steps, and those it is settling."""
+
+    def __init__(self, around: Surroundings, run: Run, function: Function) -> None:
+        self._around = around
+        self._journal = around.journal
+        self._run = run
+        self._function = function
+        self._results: dict[str, Json] = {}
+        self._settling: dict[str, asyncio.Task[Json]] = {}
+
+    async def to_the_end(self) -> None:
+        known = await asyncio.to_thread(self._journal.steps, self._run.id)
+        self._results = {step.id: step.result for step in known.values() if step.status != "pending"}
+        root = known.get(protocol.WHOLE_FUNCTION)
+        failures = root.failures if root else 0
+        try:
+            while True:
+                answer = await self._ask(protocol.WHOLE_FUNCTION, failures)
+                if isinstance(answer, Returned):
+                    await end(self._around, self._run, "completed", output=answer.output)
+                    return
+                if isinstance(answer, Errored):
+                    failures = await self._fail_whole(answer, failures)
+                    if failures == 0:
+                        return
+                    continue
+                await self._settle_met(answer.ops)
+        finally:
+            await _cancel_all(self._settling.values())
+
+    async def _ask(self, step_id: str, failures: int) -> protocol.Answer:
+        body = protocol.request_body(
+            run_id=self._run.id,
+            event=self._run.event.to_dict(),
+            steps={key: value for key, value in self._results.items() if key != protocol.WHOLE_FUNCTION},
+            attempt=failures,
+            max_attempts=self._function.max_attempts,
+        )
+        return await self._around.call(self._function, step_id, body)
+
+    async def _fail_whole(self, answer: Errored, failures: int) -> int:
+        """Wait for the next attempt at the function, or end the run. Returns the failures so far, 0 when ended."""
+        if not answer.retriable or failures + 1 >= self._function.max_attempts:
+            await end(self._around, self._run, "failed", error=answer.error)
+            return 0
+        step = Step(protocol.WHOLE_FUNCTION, self._function.name, "Function", "pending", 0, {}, None, None)
+        await asyncio.to_thread(self._journal.plan, self._run.id, [step])
+        return await self._wait_for_next(protocol.WHOLE_FUNCTION, answer, failures)
+
+    async def _settle_met(self, ops: tuple[Op, ...]) -> None:
+        """Settle the steps that are new; return when it is worth calling the function again."""
+        fresh = [op for op in ops if op.id not in self._settling]
+        if fresh:
+            planned = [_as_step(op) for op in fresh]
+            steps = await asyncio.to_thread(self._journal.plan, self._run.id, planned)
+            for op in fresh:
+                self._settling[op.id] = asyncio.create_task(self._settle(op, steps[op.id]))
+        if not self._settling:
+            raise RuntimeError(f"function {self._function.id} met no step and did not return")
+        races = any(op.races for op in ops)
+        done, _ = await asyncio.wait(
+            self._settling.values(),
+            return_when=asyncio.FIRST_COMPLETED if races else asyncio.ALL_COMPLETED,
+        )
+        for step_id in [step_id for step_id, task in self._settling.items() if task in done]:
+            self._results[step_id] = self._settling.pop(step_id).result()
+
+    async def _settle(self, op: Op, step: Step) -> Json:
+        if step.status != "pending":
+            return step.result
+        if op.op == "Sleep":
+            return await self._sleep(step)
+        if op.op == "WaitForEvent":
+            return await self._wait_for_event(step)
+        if op.op == "InvokeFunction":
+            return await self._invoke(op, step)
+        if op.op == "StepRun":
+            return await self._write(step.id, "completed", {"data": op.data})
+        if op.op in ("StepPlanned", "StepError", "StepFailed"):
+            return await self._perform(step)
+        error = protocol.error("UnsupportedStep", f"this engine has no op {op.op!r}")
+        return await self._write(step.id, "failed", protocol.error_result(error))
+
+    async def _perform(self, step: Step) -> Json:
+        failures = step.failures
+        if step.due_at is not None:
+            await _until(step.due_at)
+        while True:
+            answer = _of_step(await self._ask(step.id, failures), step.id)
+            if isinstance(answer, Returned):
+                return await self._write(step.id, "completed", {"data": answer.output})
+            if not answer.retriable or failures + 1 >= self._function.max_attempts:
+                return await self._write(step.id, "failed", protocol.error_result(answer.error))
+            failures = await self._wait_for_next(step.id, answer, failures)
+
+    async def _wait_for_next(self, step_id: str, answer: Errored, failures: int) -> int:
+        wait_s = backoff.wait_s(failures + 1, self._around.retry_scale)
+        retry_at = answer.retry_at_ms or clock.now_ms() + int(wait_s * 1000)
+        failures = await asyncio.to_thread(
+            self._journal.fail_attempt, self._run.id, step_id, answer.error, retry_at
+        )
+        _log.info(
+            "attempt failed", step=step_id, attempt=failures, retry_at=retry_at, error=answer.error["message"]
+        )
+        await _until(retry_at)
+        return failures
+
+    async def _sleep(self, step: Step) -> Json:
+        await _until(step.due_at or 0)
+        return await self._write(step.id, "completed", None)
+
+    async def _wait_for_event(self, step: Step) -> Json:
+        key = (self._run.id, step.id)
+        with self._around.wakeups.expect(key) as woken:
+            # An event may have fulfilled it between its plan and here.
+            current = (await asyncio.to_thread(self._journal.steps, self._run.id))[step.id]
+            if current.status == "pending":
+                await _until(step.due_at or 0, woken)
+        # Writes null unless an event was first; either way the journal has the last word.
+        return await self._write(step.id, "completed", None)
+
+    async def _invoke(self, op: Op, step: Step) -> Json:
+        function_id = op.opts["function_id"]
+        data = (op.opts.get("payload") or {}).get("data") or {}
+        child, new = await asyncio.to_thread(self._journal.invoke, self._run.id, step.id, function_id, data)
+        with self._around.wakeups.expect(child.id) as woken:
+            if new:
+                self._around.spread(Published((child.id,), ()))
+            ended = await self._ended(child.id, step.due_at, woken)
+        if ended is None:
+            error = protocol.error("InvokeTimeout", f"{function_id} did not end in time")
+            return await self._write(step.id, "failed", protocol.error_result(error))
+        if ended.status == "completed":
+            return await self._write(step.id, "completed", {"data": ended.output})
+        error = ended.error or protocol.error("Cancelled", f"{function_id} was cancelled")
+        return await self._write(step.id, "failed", protocol.error_result(error))
+
+    async def _ended(self, run_id: str, due_at: int | None, woken: asyncio.Event) -> Run | None:
+        run = await asyncio.to_thread(self._journal.run, run_id)
+        if run is not None and run.status == "running":
+            await _until(due_at, woken)
+            run = await asyncio.to_thread(self._journal.run, run_id)
+        return run if run is not None and run.status != "running" else None
+
+    async def _write(self, step_id: str, status: str, result: Json) -> Json:
+        """Write the step's result, or read the one that was there first."""
+        if await asyncio.to_thread(self._journal.settle, self._run.id, step_id, status, result):
+            return result
+        steps = await asyncio.to_thread(self._journal.steps, self._run.id)
+        return steps[step_id].result
+
+
+def _as_step(op: Op) -> Step:
+    """What the journal keeps of an op."""
+    name, kind, due_at = op.display_name, op.op, None
+    if op.op == "Sleep":
+        due_at = protocol.read_instant(op.name)
+    elif op.op == "WaitForEvent":
+        name = op.opts.get("event") or op.name
+        due_at = _after(op.opts["timeout"])
+    elif op.op == "InvokeFunction":
+        due_at = _after(op.opts["timeout"]) if op.opts.get("timeout") else None
+    else:
+        kind = "StepRun"
+    return Step(op.id, name, kind, "pending", 0, op.opts, due_at, None)
+
+
+def _after(duration: str) -> int:
+    return clock.now_ms() + int(protocol.read_duration_s(duration) * 1000)
+
+
+def _of_step(answer: protocol.Answer, step_id: str) -> Returned | Errored:
+    """What an SDK said of the one step that was asked for."""
+    if isinstance(answer, Errored):
+        return answer
+    if isinstance(answer, Met):
+        for op in answer.ops:
+            if op.id == step_id and op.op == "StepRun":
+                return Returned(op.data)
+            if op.id == step_id and op.error is not None:
+                return Errored(op.error, retriable=op.op != "StepFailed" and answer.retriable)
+    # The function took another way than when it planned this step.
+    return Errored(protocol.error("StepNotFound", "the function did not come to the step it had planned"))
+
+
+async def _until(due_at: int | None, woken: asyncio.Event | None = None) -> None:
+    """Wait until the due time (for ever when None), or until woken."""
+    signal = woken or asyncio.Event()
+    wait_s = None if due_at is None else max(0.0, (due_at - clock.now_ms()) / 1000)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(signal.wait(), wait_s)
+
+
+async def _cancel_all(tasks: Iterable[asyncio.Task[Json]]) -> None:
+    remaining = list(tasks)
+    for task in remaining:
+        task.cancel()
+    await asyncio.gather(*remaining, return_exceptions=True)

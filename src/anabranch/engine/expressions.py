@@ -1,0 +1,35 @@
+"""Expressions: conditions on events, in CEL, as SDKs write them (`event.data.id == async.data.id`)."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import cel
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_log = structlog.get_logger(__name__)
+
+
+def holds(expression: str | None, names: Mapping[str, Any]) -> bool:
+    """Whether the condition is true of `names`. None is true; what cannot be evaluated is false, and logged.
+
+    A field that is missing makes a condition false: events of the same name need not have the same shape.
+    """
+    if not expression:
+        return True
+    try:
+        return _compile(expression).execute(dict(names)) is True
+    except KeyError:
+        return False
+    except Exception as error:  # noqa: BLE001  (the library raises many kinds; none may stop an event)
+        _log.warning("condition does not evaluate", expression=expression, error=str(error))
+        return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _compile(expression: str) -> Any:
+    return cel.compile(expression)
