@@ -86,7 +86,7 @@ def _inspect(path: str, origin: str) -> Ffmpeg:
             raise SetupError(
                 "ffmpeg_missing",
                 f"ffmpeg at {path} does not run: {error}.",
-                "Set ANABRANCH_FFMPEG to a working ffmpeg 5.1 or newer, or unset it to use the one that is shipped.",
+                "Set ANABRANCH_FFMPEG to a working ffmpeg 5.1 or newer, or unset it to use the shipped one.",
             ) from error
 
     version = re.match(r"ffmpeg version (\S+)", ask("-version"))

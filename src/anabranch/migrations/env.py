@@ -1,0 +1,17 @@
+"""Alembic's entry: runs the migrations on the connection that `upgrade` holds."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from anabranch.catalog import tables as catalog
+from anabranch.engine import tables as engine
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=[catalog.metadata, engine.metadata],
+    # SQLite changes a table by making it anew.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

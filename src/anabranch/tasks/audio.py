@@ -1,0 +1,198 @@
+"""Audio: the sound of a source, as a file or written down."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from anabranch.errors import EncodeError
+from anabranch.media import captions, ffmpeg, sound, speech
+from anabranch.media.probe import probe
+from anabranch.tasks import Kind, Options, Output, Piece
+from anabranch.tasks.desk import StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anabranch.media.probe import AudioTrack, Probe
+    from anabranch.tasks.desk import Desk
+
+Json = Any
+
+_TEXTS = {
+    "json": ("transcript.json", "application/json"),
+    "vtt": ("captions.vtt", "text/vtt"),
+    "srt": ("captions.srt", "application/x-subrip"),
+    "txt": ("transcript.txt", "text/plain"),
+}
+_SOUNDS = {
+    "mp3": ("audio/mpeg", "libmp3lame", "mp3"),
+    "m4a": ("audio/mp4", "aac", "ipod"),
+    "opus": ("audio/ogg", "libopus", "ogg"),
+    "wav": ("audio/wav", "pcm_s16le", "wav"),
+    "flac": ("audio/flac", "flac", "flac"),
+}
+_LOSSLESS = ("wav", "flac")
+_ALIASES = {"aac": "m4a", "text": "txt"}
+_KBPS = {"very_low": 48, "low": 64, "medium": 128, "high": 192, "very_high": 256}
+_TOLERANCE_S = 0.1
+
+
+class AudioOptions(Options):
+    """Options of `audio`.
+
+    Attributes:
+        format: json, vtt, srt and txt are what was said; the others are the sound.
+        language: ISO 639-1 code of what is spoken; the model finds out when absent.
+        start: where it begins, in seconds.
+        end: where it ends; the end of the source when absent.
+        quality: of mp3, m4a and opus.
+        bitrate: bits a second of mp3, m4a and opus, instead of quality.
+    """
+
+    format: Annotated[
+        Literal["mp3", "m4a", "opus", "wav", "flac", "json", "vtt", "srt", "txt"],
+        BeforeValidator(lambda value: _ALIASES.get(value, value)),
+    ] = "mp3"
+    language: Annotated[str | None, Field(pattern="^[a-z]{2,3}$")] = None
+    start: Annotated[float, Field(ge=0)] = 0.0
+    end: Annotated[float | None, Field(gt=0)] = None
+    quality: Literal["very_low", "low", "medium", "high", "very_high"] | None = None
+    bitrate: Annotated[int | None, Field(ge=32_000, le=320_000)] = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is to be written down."""
+        return self.format in _TEXTS
+
+    @model_validator(mode="after")
+    def _check(self) -> AudioOptions:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end:g} s) must come after start ({self.start:g} s)")
+        if self.language and not self.is_text:
+            raise ValueError(f"language goes with {', '.join(_TEXTS)}, not with {self.format}")
+        for name in ("quality", "bitrate"):
+            if getattr(self, name) is not None and (self.is_text or self.format in _LOSSLESS):
+                raise ValueError(f"{name} goes with mp3, m4a and opus, not with {self.format}")
+        if self.quality and self.bitrate:
+            raise ValueError("quality and bitrate exclude each other")
+        return self
+
+
+class Audio(Kind[AudioOptions]):
+    """The sound of a source, as a file or written down."""
+
+    name = "audio"
+    options = AudioOptions
+
+    def plan(self, options: AudioOptions, probe: Probe) -> list[Piece]:
+        """One piece, or none without a sound."""
+        if not probe.audio:
+            return []
+        if options.is_text:
+            return [Piece("transcribe", weight=probe.duration_s, slot="speech")]
+        return [Piece("encode", weight=probe.duration_s)]
+
+    def perform(self, piece: Piece, options: AudioOptions, desk: Desk) -> dict[str, Json]:
+        """Encode or transcribe, verify, and store."""
+        track = sound.main_track(desk.probe)
+        assert track is not None
+        if piece.name == "transcribe":
+            return _transcribe(options, track, desk)
+        return _encode(options, track, desk)
+
+    def join(self, results: Sequence[dict[str, Json]], options: AudioOptions, desk: Desk) -> Output:  # noqa: ARG002
+        """The sound, or the text and what goes with it."""
+        kind = "text" if options.is_text else "audio"
+        mime = _TEXTS[options.format][1] if options.is_text else _SOUNDS[options.format][0]
+        if not results:
+            return Output(kind, mime, None, reason="no_audio_stream")
+        (result,) = results
+        files = tuple(StoredFile(entry["name"], entry["key"], entry["size_bytes"]) for entry in result["files"])
+        return Output(kind, mime, files[0], files, facts={"format": options.format, **result["facts"]})
+
+
+def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, Json]:
+    wav = desk.scratch / "speech.wav"
+    arguments = _arguments(options, track, desk)
+    # What the model was trained on: 16 kHz, one channel.
+    arguments += ["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", "-f", "wav", str(wav)]
+    ffmpeg.run(desk.ffmpeg, arguments, making="the sound to transcribe", scratch=desk.scratch, cancel=desk.cancel)
+    transcript = speech.transcribe(
+        wav,
+        language=options.language,
+        model=desk.speech_model,
+        scratch=desk.scratch,
+        threads=desk.threads,
+        on_progress=lambda done: desk.on_progress(done, 0.0),
+        cancel=desk.cancel,
+    )
+    # A reader that wants only the text gets it from one file; players want cues beside the JSON.
+    formats = ["json", "vtt"] if options.format == "json" else [options.format]
+    stored = [_save_text(_text(format_, transcript), format_, desk) for format_ in formats]
+    facts = {
+        "language": transcript.language,
+        "duration": round(transcript.duration_s, 3),
+        "words": len(transcript.words),
+    }
+    return {"files": [file.to_dict() for file in stored], "facts": facts}
+
+
+def _text(format_: str, transcript: speech.Transcript) -> str:
+    if format_ == "json":
+        return json.dumps(transcript.to_json(), ensure_ascii=False, indent=2) + "\n"
+    if format_ == "txt":
+        return "\n".join([*(segment.text for segment in transcript.segments), ""])
+    shown = captions.cues(transcript.words)
+    return captions.webvtt(shown) if format_ == "vtt" else captions.subrip(shown)
+
+
+def _save_text(text: str, format_: str, desk: Desk) -> StoredFile:
+    name, mime = _TEXTS[format_]
+    path = desk.scratch / name
+    path.write_text(text, encoding="utf-8")
+    return desk.save(path, name, mime)
+
+
+def _encode(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, Json]:
+    mime, encoder, muxer = _SOUNDS[options.format]
+    desk.ffmpeg.needs_encoder(encoder, f"Sound as {options.format}")
+    file = desk.scratch / f"audio.{options.format}"
+    length_s = _length(options, track, desk)
+    arguments = [*_arguments(options, track, desk), "-c:a", encoder, "-ac", str(min(2, track.channels))]
+    if options.format not in _LOSSLESS:
+        bps = options.bitrate or _KBPS[options.quality or "medium"] * 1000
+        arguments += ["-b:a", str(bps)]
+    if options.format == "opus":
+        # The only rates Opus knows divide 48 kHz.
+        arguments += ["-ar", "48000"]
+    ffmpeg.run(
+        desk.ffmpeg,
+        [*arguments, "-map_metadata", "-1", "-f", muxer, str(file)],
+        making=f"the {options.format}",
+        scratch=desk.scratch,
+        on_progress=lambda progress: desk.on_progress(progress.out_time_s / length_s, progress.speed),
+        cancel=desk.cancel,
+    )
+    made = probe(file, desk.scratch, desk.cancel)
+    if not made.audio or abs(made.duration_s - length_s) > _TOLERANCE_S:
+        raise EncodeError(
+            "verify_failed",
+            f"{file.name} should last {length_s:.2f} s and lasts {made.duration_s:.2f} s.",
+            "The step is tried again.",
+        )
+    stored = desk.save(file, file.name, mime)
+    return {"files": [stored.to_dict()], "facts": {"duration": round(made.duration_s, 3)}}
+
+
+def _arguments(options: AudioOptions, track: AudioTrack, desk: Desk) -> list[str]:
+    """Arguments that open the source and bring the track onto the clip's time line."""
+    arguments = sound.input_arguments(desk.source, desk.probe, options.start)
+    return [*arguments, "-map", f"0:{track.index}", "-af", sound.on_time(track, options.start, options.end)]
+
+
+def _length(options: AudioOptions, track: AudioTrack, desk: Desk) -> float:
+    end_s = min(options.end if options.end is not None else track.end_s, track.end_s)
+    return max(0.0, end_s - min(options.start, desk.probe.duration_s))

@@ -1,0 +1,315 @@
+"""Workshop: where tasks are done. Each method is one durable step of a task; the steps' order is the function's.
+
+    plan      fetch the source, look what is in it, and cut the task into pieces
+    perform   do one piece at a desk of its own, once a slot is free
+    join      make the output of the pieces, remove what lost attempts left, and end the task
+
+Bytes first, then the row: outputs are stored and verified before a row says that they exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from anabranch.catalog import attempts, media, tasks
+from anabranch.errors import AnabranchError
+from anabranch.media import source
+from anabranch.media.probe import probe
+from anabranch.media.process import Cancelled, CancelToken
+from anabranch.tasks.desk import Desk
+from anabranch.tasks.kinds import kind_named
+from anabranch.tasks.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from anabranch.catalog.tasks import Task
+    from anabranch.media.ffmpeg import Ffmpeg
+    from anabranch.media.probe import Probe
+    from anabranch.storage import Storage
+    from anabranch.tasks import Output, Piece
+
+Json = Any
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+# How often a running piece writes down how far it is. People see half a second; a database feels less.
+_PROGRESS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a workshop works with.
+
+    Attributes:
+        database: holds the catalog.
+        storage: takes the outputs.
+        ffmpeg: encodes.
+        scratch: a folder for files that may be lost; emptied when the workshop opens.
+        cpu_slots: how many pieces may run at once.
+        speech_model: name or folder of the speech model; None for the one that is shipped.
+    """
+
+    database: sa.Engine
+    storage: Storage
+    ffmpeg: Ffmpeg
+    scratch: Path
+    cpu_slots: int
+    speech_model: str | None = None
+
+
+class Workshop:
+    """Does the steps of tasks, for one process."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._database = tools.database
+        self._cpu = Slots(tools.cpu_slots)
+        # A speech model takes hundreds of megabytes, so one at a time.
+        self._speech = Slots(1)
+        self._sources = tools.scratch / "sources"
+        self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
+        shutil.rmtree(tools.scratch, ignore_errors=True)
+        self._sources.mkdir(parents=True)
+
+    async def plan(self, order: Task) -> dict[str, Json]:
+        """Write the task down, fetch and probe its source, and plan it.
+
+        Returns:
+            `{"pieces": […], "probe": {…}}`, what `perform` and `join` are given back.
+
+        Raises:
+            AnabranchError: the source cannot be used, or the options do not fit it.
+        """
+        await asyncio.to_thread(self._open, order)
+        with self._noting_errors(order.id):
+            kind = kind_named(order.kind)
+            options = kind.read_options(order.options)
+            _, seen = await self._look(order.input)
+            pieces = list(kind.plan(options, seen))
+            await asyncio.to_thread(self._write_plan, order, pieces, seen)
+        return {"pieces": [asdict(piece) for piece in pieces], "probe": seen.to_dict()}
+
+    async def perform(self, order: Task, piece: Piece, seen: Probe) -> dict[str, Json]:
+        """Do one piece of a task, once there is a slot for it.
+
+        Returns:
+            what the kind says of it, for `join`.
+
+        Raises:
+            AnabranchError: it failed; nothing it wrote is visible.
+        """
+        path, _ = await self._look(order.input)
+        async with self._slot(piece):
+            attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
+            with structlog.contextvars.bound_contextvars(task=order.id, piece=piece.name, attempt=attempt):
+                return await self._attempt(order, piece, seen, path, attempt)
+
+    async def join(self, order: Task, results: list[dict[str, Json]], seen: Probe) -> dict[str, Json]:
+        """Make the output of the pieces' results, end the task with it, and sweep what lost attempts left.
+
+        Returns:
+            the task's output, as clients see it.
+
+        Raises:
+            AnabranchError: the pieces do not fit together.
+        """
+        path, _ = await self._look(order.input)
+        kind = kind_named(order.kind)
+        options = kind.read_options(order.options)
+        attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, "join")
+        with self._noting_errors(order.id, "join", attempt):
+            desk = self._desk(order, "join", seen, path, attempt, CancelToken(), lambda _done, _speed: None)
+            output = await asyncio.to_thread(self._at_desk, desk, lambda: kind.join(results, options, desk))
+            told = self._tell(output)
+            await asyncio.to_thread(self._close, order, output, told, attempt)
+        return told
+
+    async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
+        """End a task that failed for good and remove what it stored."""
+        await asyncio.to_thread(self._abandon, task_id, error)
+
+    def _open(self, order: Task) -> None:
+        if order.media_id is not None:
+            media.create(self._database, order.media_id, order.input)
+        tasks.create(self._database, order)
+        tasks.begin(self._database, order.id)
+
+    def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
+        parts = [{"name": piece.name, "weight": piece.weight} for piece in pieces]
+        tasks.plan(self._database, order.id, parts)
+        if order.media_id is not None:
+            facts = {
+                "duration_s": seen.duration_s,
+                "size_bytes": seen.size_bytes,
+                "width": seen.video.display_width if seen.video else None,
+                "height": seen.video.display_height if seen.video else None,
+            }
+            media.describe(self._database, order.media_id, facts)
+
+    async def _look(self, address: str) -> tuple[Path, Probe]:
+        """The source as a local file, and what is in it; fetched and probed once, whoever asks first."""
+        looking = self._looks.get(address)
+        # A failed look is not remembered, and a file that was swept is fetched again.
+        if looking is None or (looking.done() and (looking.cancelled() or looking.exception() or _gone(looking))):
+            looking = asyncio.create_task(asyncio.to_thread(self._fetch_and_probe, address))
+            self._looks[address] = looking
+        return await asyncio.shield(looking)
+
+    def _fetch_and_probe(self, address: str) -> tuple[Path, Probe]:
+        path = source.fetch(address, self._sources)
+        desk = self._tools.scratch / f"probe-{time.monotonic_ns()}"
+        desk.mkdir()
+        try:
+            return path, probe(path, desk)
+        finally:
+            shutil.rmtree(desk, ignore_errors=True)
+
+    @asynccontextmanager
+    async def _slot(self, piece: Piece) -> AsyncIterator[None]:
+        if piece.slot == "speech":
+            async with self._speech.hold(urgent=piece.urgent), self._cpu.hold(urgent=piece.urgent):
+                yield
+        else:
+            async with self._cpu.hold(urgent=piece.urgent):
+                yield
+
+    async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> dict[str, Json]:
+        kind = kind_named(order.kind)
+        options = kind.read_options(order.options)
+        cancel = CancelToken()
+        report = self._reporter(order.id, piece.name, attempt)
+        desk = self._desk(order, piece.name, seen, path, attempt, cancel, report)
+        started = time.monotonic()
+        with self._noting_errors(order.id, piece.name, attempt):
+            work = asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
+            try:
+                result = await work
+            except (asyncio.CancelledError, Cancelled):
+                cancel.cancel()
+                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                raise
+            await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt)
+            await asyncio.to_thread(tasks.advance, self._database, order.id)
+        _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
+        return result
+
+    @contextmanager
+    def _noting_errors(self, task_id: str, piece: str | None = None, attempt: int = 0) -> Iterator[None]:
+        """Write down what goes wrong before it is raised on, so that people see it while the step waits."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, AnabranchError):
+                told = error.to_dict()
+            else:
+                _log.exception("step broke", task=task_id, piece=piece)
+                told = {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True}
+            tasks.note_error(self._database, task_id, told)
+            if piece is not None:
+                attempts.fail(self._database, task_id, piece, attempt, told)
+            raise
+
+    def _desk(
+        self,
+        order: Task,
+        piece: str,
+        seen: Probe,
+        path: Path,
+        attempt: int,
+        cancel: CancelToken,
+        on_progress: Callable[[float, float], None],
+    ) -> Desk:
+        return Desk(
+            source=path,
+            probe=seen,
+            scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
+            ffmpeg=self._tools.ffmpeg,
+            storage=self._tools.storage,
+            prefix=_prefix(order),
+            attempt=attempt,
+            on_progress=on_progress,
+            cancel=cancel,
+            speech_model=self._tools.speech_model,
+        )
+
+    def _at_desk(self, desk: Desk, work: Callable[[], T]) -> T:
+        desk.scratch.mkdir(parents=True)
+        try:
+            return work()
+        except BaseException:
+            for stored in desk.saved:
+                self._tools.storage.delete(stored.key)
+            raise
+        finally:
+            shutil.rmtree(desk.scratch, ignore_errors=True)
+
+    def _reporter(self, task_id: str, piece: str, attempt: int) -> Callable[[float, float], None]:
+        last = 0.0
+
+        def report(done: float, speed: float) -> None:
+            nonlocal last
+            if time.monotonic() - last < _PROGRESS_EVERY_S:
+                return
+            last = time.monotonic()
+            attempts.advance(self._database, task_id, piece, attempt, min(1.0, done), speed)
+            tasks.advance(self._database, task_id)
+
+        return report
+
+    def _tell(self, output: Output) -> dict[str, Json]:
+        """The output as clients see it."""
+        main = output.main
+        return {
+            "object": "file",
+            "kind": output.kind,
+            "type": output.type,
+            "url": self._tools.storage.url(main.key) if main else None,
+            "key": main.key if main else None,
+            "filesize": main.size_bytes if main else None,
+            "reason": output.reason,
+            "files": [stored.to_dict() for stored in output.files],
+            **output.facts,
+        }
+
+    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int) -> None:
+        attempts.complete(self._database, order.id, "join", attempt)
+        tasks.complete(self._database, order.id, told)
+        self._sweep(_prefix(order), {stored.key for stored in output.files})
+        self._release(order.input)
+
+    def _abandon(self, task_id: str, error: dict[str, Json]) -> None:
+        tasks.fail(self._database, task_id, error)
+        task = tasks.get(self._database, task_id)
+        if task is not None and task.status == "failed":
+            self._sweep(_prefix(task), set())
+            self._release(task.input)
+
+    def _sweep(self, prefix: str, kept: set[str]) -> None:
+        for key in [key for key in self._tools.storage.keys(prefix) if key not in kept]:
+            self._tools.storage.delete(key)
+
+    def _release(self, address: str) -> None:
+        """Remove a downloaded source that no task needs any more."""
+        if tasks.open_with_input(self._database, address) == 0:
+            source.forget(address, self._sources)
+
+
+def _prefix(task: Task) -> str:
+    return f"media/{task.media_id or 'none'}/{task.id}"
+
+
+def _gone(look: asyncio.Task[tuple[Path, Probe]]) -> bool:
+    path, _ = look.result()
+    return not path.exists()
