@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 
 from anabranch.errors import SetupError
@@ -37,6 +38,12 @@ def open_database(url: str) -> sa.Engine:
             "Check that its folder exists and is writable, or set ANABRANCH_DATABASE_URL.",
         ) from error
     return engine
+
+
+def insert_once(database: sa.Engine, table: sa.Table) -> Any:
+    """An INSERT that leaves a row alone that is there already; its `rowcount` says whether it was new."""
+    dialect = postgresql if database.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

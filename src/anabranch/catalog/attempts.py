@@ -60,9 +60,7 @@ def of_task(database: sa.Engine, task_id: str) -> list[sa.Row[Any]]:
     """All attempts at a task's pieces, in the order they began."""
     with database.connect() as connection:
         return list(
-            connection.execute(
-                sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.started_at)
-            )
+            connection.execute(sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.started_at))
         )
 
 

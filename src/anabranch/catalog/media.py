@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from anabranch import clock
 from anabranch.catalog import tasks
 from anabranch.catalog.tables import media
+from anabranch.database import insert_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,17 +53,16 @@ def create(database: sa.Engine, media_id: str, source_url: str) -> None:
     """Insert a row that is `processing`, unless there is one."""
     now = clock.now_ms()
     with database.begin() as connection:
-        if connection.scalar(sa.select(media.c.id).where(media.c.id == media_id)) is None:
-            connection.execute(
-                media.insert().values(
-                    id=media_id,
-                    status="processing",
-                    source_url=source_url,
-                    renditions=[],
-                    created_at=now,
-                    updated_at=now,
-                )
+        connection.execute(
+            insert_once(database, media).values(
+                id=media_id,
+                status="processing",
+                source_url=source_url,
+                renditions=[],
+                created_at=now,
+                updated_at=now,
             )
+        )
 
 
 def get(database: sa.Engine, media_id: str) -> Media | None:

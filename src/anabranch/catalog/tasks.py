@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import attempts, tasks
+from anabranch.database import insert_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +51,7 @@ class Task:
 def create(database: sa.Engine, task: Task) -> None:
     """Insert the task unless it is there."""
     with database.begin() as connection:
-        if connection.scalar(sa.select(tasks.c.id).where(tasks.c.id == task.id)) is None:
-            connection.execute(tasks.insert().values(vars(task) | {"updated_at": task.created_at}))
+        connection.execute(insert_once(database, tasks).values(vars(task) | {"updated_at": task.created_at}))
 
 
 def get(database: sa.Engine, task_id: str) -> Task | None:

@@ -207,12 +207,8 @@ class _Walk:
     async def _wait_for_next(self, step_id: str, answer: Errored, failures: int) -> int:
         wait_s = backoff.wait_s(failures + 1, self._around.retry_scale)
         retry_at = answer.retry_at_ms or clock.now_ms() + int(wait_s * 1000)
-        failures = await asyncio.to_thread(
-            self._journal.fail_attempt, self._run.id, step_id, answer.error, retry_at
-        )
-        _log.info(
-            "attempt failed", step=step_id, attempt=failures, retry_at=retry_at, error=answer.error["message"]
-        )
+        failures = await asyncio.to_thread(self._journal.fail_attempt, self._run.id, step_id, answer.error, retry_at)
+        _log.info("attempt failed", step=step_id, attempt=failures, retry_at=retry_at, error=answer.error["message"])
         await _until(retry_at)
         return failures
 

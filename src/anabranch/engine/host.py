@@ -53,6 +53,7 @@ class Engine:
         self._wakeups = Wakeups()
         self._driving: set[asyncio.Task[None]] = set()
         self._starting: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self.journal = Journal(database)
         self._around = driver.Surroundings(
             journal=self.journal,
@@ -72,9 +73,7 @@ class Engine:
         """
         transport = httpx2.ASGITransport(app) if app is not None else None
         # A step may take hours, so reading has no time limit; a host that cannot be reached is known sooner.
-        client = httpx2.AsyncClient(
-            transport=transport, timeout=httpx2.Timeout(None, connect=10.0), trust_env=False
-        )
+        client = httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(None, connect=10.0), trust_env=False)
         for config in configs:
             function = Function.from_registration(config)
             self._functions[function.id] = function
@@ -107,6 +106,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Leave the runs where they are; the next start takes them up."""
+        self._stopping = True
         for task in [*self._starting, *self._driving]:
             task.cancel()
         await asyncio.gather(*self._starting, *self._driving, return_exceptions=True)
@@ -132,6 +132,12 @@ class Engine:
         assert run is not None
         return run
 
+    async def drained(self) -> None:
+        """Return once no run is left running, those that ended runs have started among them."""
+        while running := await asyncio.to_thread(self.journal.running):
+            for run_id in running:
+                await self.ended(run_id)
+
     def _spread(self, published: Published) -> None:
         for run_id in published.run_ids:
             self._start_run(run_id)
@@ -151,6 +157,9 @@ class Engine:
     async def _drive(self, run_id: str) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._stopping:
+            # It began between the cancelling and the end; DBOS keeps as pending what is cancelled.
+            raise asyncio.CancelledError
         self._driving.add(task)
         try:
             await driver.drive(self._around, run_id)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from anabranch import clock
+from anabranch.database import insert_once
 from anabranch.engine.expressions import holds
 from anabranch.engine.tables import events, runs, steps
 from anabranch.ids import new_id
@@ -110,8 +110,6 @@ class Journal:
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
-        dialect = postgresql if database.dialect.name == "postgresql" else sqlite
-        self._insert: Any = dialect.insert
 
     def publish(self, incoming: Iterable[Event], functions: Iterable[Function]) -> Published:
         """Record events, start a run of every function that listens, and fulfil the steps that wait for them."""
@@ -129,12 +127,10 @@ class Journal:
 
     def _record(self, connection: sa.Connection, event: Event) -> bool:
         row = {**event.to_dict(), "user": event.user, "v": event.v, "received_at": clock.now_ms()}
-        added = connection.execute(self._insert(events).values(row).on_conflict_do_nothing())
+        added = connection.execute(insert_once(self._database, events).values(row))
         return bool(added.rowcount)
 
-    def _start(
-        self, connection: sa.Connection, function_id: str, event: Event, parent: tuple[str, str] | None
-    ) -> str:
+    def _start(self, connection: sa.Connection, function_id: str, event: Event, parent: tuple[str, str] | None) -> str:
         run_id = new_id("run")
         parent_run_id, parent_step_id = parent or (None, None)
         connection.execute(
@@ -182,9 +178,7 @@ class Journal:
         """Ids of the runs that have not ended, oldest first."""
         with self._database.connect() as connection:
             return list(
-                connection.scalars(
-                    sa.select(runs.c.id).where(runs.c.status == "running").order_by(runs.c.created_at)
-                )
+                connection.scalars(sa.select(runs.c.id).where(runs.c.status == "running").order_by(runs.c.created_at))
             )
 
     def steps(self, run_id: str) -> dict[str, Step]:
@@ -211,7 +205,7 @@ class Journal:
             for step in planned
         ]
         with self._database.begin() as connection:
-            connection.execute(self._insert(steps).on_conflict_do_nothing(), rows)
+            connection.execute(insert_once(self._database, steps), rows)
             found = connection.execute(
                 sa.select(steps).where(steps.c.run_id == run_id, steps.c.id.in_([step.id for step in planned]))
             )

@@ -31,9 +31,7 @@ def create(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[dict
         original: Any = failed["event"]
         order = read_order(original["data"], str(failed["run_id"]))
         error: Any = failed["error"]
-        await workshop.give_up(
-            order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False}
-        )
+        await workshop.give_up(order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False})
 
     @client.create_function(
         fn_id="process-task",

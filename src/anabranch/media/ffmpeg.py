@@ -187,11 +187,7 @@ def _failure(argv: Sequence[str], finished: process.Finished, making: str) -> An
             f"The disk filled up while making {making}.",
             "Free some space; the step is tried again.",
         )
-    how = (
-        f"exited {finished.returncode}"
-        if finished.returncode > 0
-        else f"was killed by signal {-finished.returncode}"
-    )
+    how = f"exited {finished.returncode}" if finished.returncode > 0 else f"was killed by signal {-finished.returncode}"
     return EncodeError(
         "encode_failed",
         f'ffmpeg {how} making {making}. Its last words: "{last}".',

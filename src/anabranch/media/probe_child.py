@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Demuxers that read one file of media. Playlists (hls, dash, concat), scripts, devices and picture sequences
 # would read other files, or the network, on behalf of whoever made the file.
 _DEMUXERS = (
-    "3gp,aac,ac3,aiff,amr,ape,asf,avi,caf,dv,eac3,flac,flv,gxf,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,mpeg,mpegts,"
+    "3gp,aac,ac3,aiff,amr,ape,asf,avi,caf,dv,eac3,flac,flv,gif,gxf,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,mpeg,mpegts,"
     "mpegvideo,mxf,nut,ogg,rm,tta,w64,wav,webm,wv,yuv4mpegpipe"
 )
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}

@@ -136,9 +136,7 @@ def _receive(address: str, partial: Path, timeout: httpx2.Timeout) -> None:
 
 def _check_status(address: str, status: int) -> None:
     if status in (404, 410):
-        raise SourceError(
-            "source_not_found", f"{address} answered {status}: nothing is there.", "Check the address."
-        )
+        raise SourceError("source_not_found", f"{address} answered {status}: nothing is there.", "Check the address.")
     if status in (401, 403):
         raise SourceError(
             "source_forbidden",
@@ -152,9 +150,7 @@ def _check_status(address: str, status: int) -> None:
 
 
 def _refuse(address: str, why: str) -> NoReturn:
-    raise SourceError(
-        "source_refused", f"{address} cannot be fetched: {why}.", "Give the address of the file itself."
-    )
+    raise SourceError("source_refused", f"{address} cannot be fetched: {why}.", "Give the address of the file itself.")
 
 
 def _write(address: str, response: httpx2.Response, partial: Path) -> None:

@@ -119,9 +119,7 @@ class Kind(Generic[OptionsT]):
         except ValidationError as error:
             known = ", ".join(self.options.model_fields)
             problems = "; ".join(_problem(detail) for detail in error.errors())
-            raise OptionError(
-                "invalid_option", f"Options of {self.name}: {problems}.", f"It takes: {known}."
-            ) from None
+            raise OptionError("invalid_option", f"Options of {self.name}: {problems}.", f"It takes: {known}.") from None
 
 
 def _problem(detail: Mapping[str, Any]) -> str:

@@ -354,9 +354,7 @@ class _Package:
         return Output("video" if video else "audio", PLAYLIST_TYPE, master, tuple(self.files), facts=facts)
 
 
-def _entries(
-    rungs: Sequence[Sequence[dict[str, Json]]], sounds: Sequence[dict[str, Json]]
-) -> list[dict[str, Json]]:
+def _entries(rungs: Sequence[Sequence[dict[str, Json]]], sounds: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
     """Every stored file that the pieces' results name."""
     parts = [part for rung in rungs for part in rung] + list(sounds)
     return [entry for part in parts for entry in ([part["init"]] if "init" in part else []) + part["segments"]]

@@ -185,9 +185,7 @@ def _gif_arguments(options: VideoOptions, desk: Desk, video: VideoTrack, fitted:
 def _movie_arguments(options: VideoOptions, desk: Desk, video: VideoTrack, fitted: Fitted, file: Path) -> list[str]:
     start_s, end_s = span(options, video)
     rate = min(Fraction(options.fps), video.frame_rate) if options.fps else video.frame_rate
-    graph = (
-        ",".join([_frames(options, video, rate), *picture.upright(video, desk.ffmpeg), fitted.filters()]) + "[v]"
-    )
+    graph = ",".join([_frames(options, video, rate), *picture.upright(video, desk.ffmpeg), fitted.filters()]) + "[v]"
     arguments = ["-threads", str(desk.threads), *sound.input_arguments(desk.source, desk.probe, start_s)]
     track = sound.main_track(desk.probe) if options.audio else None
     if track is not None:

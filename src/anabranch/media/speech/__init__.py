@@ -161,9 +161,7 @@ def transcribe(
         if line.startswith("progress "):
             on_progress(float(line.removeprefix("progress ")))
 
-    finished = process.run(
-        argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel
-    )
+    finished = process.run(argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel)
     if finished.returncode == REFUSED:
         raise _refusal(json.loads(said[-1]))
     if finished.returncode != 0:

@@ -1,0 +1,113 @@
+"""Doctor: checks everything a run needs, and says what to do about what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from anabranch.database import open_database
+from anabranch.errors import AnabranchError
+from anabranch.media import ffmpeg
+from anabranch.media.speech import shipped_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anabranch.settings import Settings
+
+# Less than this and an hour of 1080p may not fit.
+_LITTLE_DISK_BYTES = 5 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: what was looked at.
+        status: `ok`, `warning` (something optional is missing) or `problem` (a run would fail).
+        said: what was found.
+        advice: what to do about it, or empty.
+    """
+
+    about: str
+    status: str
+    said: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything, and stop at nothing."""
+    checks: list[tuple[str, Callable[[Settings], Finding]]] = [
+        ("ffmpeg", _ffmpeg),
+        ("speech model", _speech),
+        ("disk", _disk),
+        ("database", _database),
+    ]
+    found = [Finding("anabranch", "ok", f"{version('anabranch')}, {settings.cpu_slots} pieces of work at once")]
+    for about, check in checks:
+        try:
+            found.append(check(settings))
+        except AnabranchError as error:
+            found.append(Finding(about, "problem", error.message, error.hint))
+    return found
+
+
+def _ffmpeg(settings: Settings) -> Finding:
+    found = ffmpeg.find(settings.ffmpeg)
+    where = {"setting": "ANABRANCH_FFMPEG", "path": "PATH", "wheel": "shipped"}[found.origin]
+    said = f"{found.version} at {found.path} ({where})"
+    needed = (ffmpeg.REQUIRED_ENCODERS - found.encoders) | (ffmpeg.REQUIRED_FILTERS - found.filters)
+    if needed:
+        return Finding(
+            "ffmpeg",
+            "problem",
+            f"{said} lacks {_listed(needed)}",
+            "Set ANABRANCH_FFMPEG to a fuller one, or unset it.",
+        )
+    wanted = (ffmpeg.OPTIONAL_ENCODERS - found.encoders) | (ffmpeg.OPTIONAL_FILTERS - found.filters)
+    if wanted:
+        return Finding(
+            "ffmpeg",
+            "warning",
+            f"{said} lacks {_listed(wanted)}",
+            "Formats and HDR sources that need them will fail.",
+        )
+    return Finding("ffmpeg", "ok", said)
+
+
+def _speech(settings: Settings) -> Finding:
+    if settings.speech_model is None:
+        return Finding("speech model", "ok", f"English, shipped, at {shipped_model()}")
+    return Finding("speech model", "ok", f"{settings.speech_model} (ANABRANCH_SPEECH_MODEL)")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = _existing(settings.home.absolute())
+    free = shutil.disk_usage(folder).free
+    said = f"{free / (1 << 30):.1f} GiB free at {settings.home}"
+    if free < _LITTLE_DISK_BYTES:
+        return Finding("disk", "warning", said, "Free some space, or set ANABRANCH_HOME to a larger disk.")
+    return Finding("disk", "ok", said)
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _database(settings: Settings) -> Finding:
+    if settings.database_url is None:
+        database = settings.home / "anabranch.db"
+        if not database.exists():
+            return Finding("database", "ok", f"SQLite at {database}, made by the first run")
+    open_database(settings.database).dispose()
+    return Finding("database", "ok", settings.database_url or f"SQLite at {settings.home / 'anabranch.db'}")
+
+
+def _listed(names: frozenset[str] | set[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,79 @@
+"""Once: one source run to its end in this process, with its state beside its outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+
+from anabranch import app as application
+from anabranch import progress
+from anabranch.export import export
+from anabranch.functions.fan_out import BRANCHES
+from anabranch.settings import read_settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_REDRAW_S = 0.25
+
+
+async def run_once(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
+    """Run the fan-out of a source to its end, drawing its branches meanwhile.
+
+    Args:
+        address: a path or URL.
+        folder: where the outputs go; the state of the run is in `.anabranch` below it.
+        quiet: draw nothing.
+
+    Returns:
+        the media record.
+
+    Raises:
+        AnabranchError: it could not be begun; what goes wrong later stands in the record.
+    """
+    settings = read_settings(home=folder / ".anabranch")
+    # The same source into the same folder is the same work: it goes on, or is done already.
+    media_id = f"media_{hashlib.sha256(_identity(address).encode()).hexdigest()[:26]}"
+    async with application.open_app(settings) as app:
+        run_id = await application.upload(app, media_id, address)
+        watching = asyncio.create_task(_watch(app, media_id, address, quiet=quiet))
+        try:
+            await app.engine.ended(run_id)
+            # What handles the failure of a branch is a run of its own.
+            await app.engine.drained()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return export(app.database, app.storage, media_id, folder)
+
+
+def _identity(address: str) -> str:
+    """What makes a source the same one as before: its address, and for a file its size and time."""
+    path = Path(address)
+    if not path.is_file():
+        return address
+    facts = path.stat()
+    return f"{address} {facts.st_size} {facts.st_mtime_ns}"
+
+
+async def _watch(app: application.App, media_id: str, address: str, *, quiet: bool) -> None:
+    """Draw the branches until cancelled; what stands on the screen at the end is how they ended."""
+    if quiet:
+        return
+    names = [branch.step_id for branch in BRANCHES]
+
+    def look() -> RenderableType:
+        return progress.draw(address, progress.lanes(app.database, media_id, names))
+
+    with Live(console=Console(), auto_refresh=False, transient=False) as live:
+        try:
+            while True:
+                live.update(await asyncio.to_thread(look), refresh=True)
+                await asyncio.sleep(_REDRAW_S)
+        finally:
+            live.update(look(), refresh=True)
