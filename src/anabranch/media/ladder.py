@@ -17,7 +17,7 @@ class Rung:
     """One rendition's size and rate.
 
     Attributes:
-        name: short side and a p, such as `720p`.
+        name: short side of its standard size and a p, such as `720p`.
         width: in pixels, even.
         height: in pixels, even.
         maxrate_kbps: the cap on the bit rate; easy pictures stay below it.
@@ -89,7 +89,7 @@ def rungs(video: VideoTrack) -> tuple[Rung, ...]:
     chosen = usual if len(usual) >= _FEWEST else fitting[: max(_FEWEST, len(usual))]
     made = [_rung(box, width, height, scale, rate) for box, scale in chosen]
     if not made or chosen[0][1] < Fraction(85, 100):
-        made.insert(0, _own_size(width, height, rate))
+        made.insert(0, _own_size(width, height, rate, {rung.name for rung in made}))
     return tuple(made)
 
 
@@ -105,12 +105,15 @@ def _rung(box: _Box, width: int, height: int, scale: Fraction, rate: Fraction) -
     return Rung(f"{box.short_side}p", wide, high, _capped(box.maxrate_kbps, rate), _level(wide, high, rate))
 
 
-def _own_size(width: int, height: int, rate: Fraction) -> Rung:
+def _own_size(width: int, height: int, rate: Fraction, taken: set[str]) -> Rung:
     # The cap of the smallest box that holds it, by its share of that box's pixels.
     box = next((box for box in reversed(_BOXES) if _scale(box, width, height) >= 1), _BOXES[0])
     share = min(1.0, width * height / (box.long_side * box.short_side))
     cap = max(100, round(box.maxrate_kbps * share**0.75))
-    return Rung(f"{min(width, height)}p", width, height, _capped(cap, rate), _level(width, height, rate))
+    # A very long picture shares its short side with a standard one that is smaller.
+    name = f"{min(width, height)}p"
+    name = f"{width}x{height}" if name in taken else name
+    return Rung(name, width, height, _capped(cap, rate), _level(width, height, rate))
 
 
 def _even(size: Fraction) -> int:

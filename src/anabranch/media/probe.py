@@ -110,6 +110,7 @@ class Probe:
 
     Attributes:
         format: name of the demuxer that reads it, to be given to ffmpeg with `-f`.
+        zero_s: what the file's own clock shows at time 0, in seconds.
         duration_s: length of the longest track, in seconds.
         size_bytes: size of the file.
         video: the main video track, or None.
@@ -118,6 +119,7 @@ class Probe:
     """
 
     format: str
+    zero_s: float
     duration_s: float
     size_bytes: int
     video: VideoTrack | None

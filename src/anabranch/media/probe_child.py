@@ -79,7 +79,6 @@ def _probe(path: Path) -> dict[str, Any]:
         video = _main_video(container)
         audio = [stream for stream in container.streams.audio if stream.codec_context is not None]
         seen, damaged = _read_packets(container, [stream for stream in (video, *audio) if stream is not None])
-        # The zero that ffmpeg's -copyts -start_at_zero counts from.
         zero_s = Fraction(container.start_time or 0, av.time_base)
         shown = _describe_video(path, video, seen[video.index], zero_s) if video is not None else None
         if shown is None and video is not None:
@@ -97,6 +96,7 @@ def _probe(path: Path) -> dict[str, Any]:
     ends = [track["end_s"] for track in ([shown] if shown else []) + heard]
     return {
         "format": format_name,
+        "zero_s": float(zero_s),
         "duration_s": max(ends),
         "size_bytes": path.stat().st_size,
         "video": shown,
@@ -273,11 +273,11 @@ def _orientation(frame: VideoFrame) -> tuple[int, bool]:
 
 
 def _shown_size(width: int, height: int, ratio: Fraction, rotation: int) -> tuple[int, int]:
-    """Size in square pixels as a player shows it; even, since 4:2:0 needs it. Enlarges one side, never shrinks."""
+    """Size in square pixels as a player shows it; even, since 4:2:0 needs it. Never shrinks but by an odd pixel."""
     wide, high = (width * ratio, Fraction(height)) if ratio >= 1 else (Fraction(width), height / ratio)
     if rotation in (90, 270):
         wide, high = high, wide
-    return max(2, round(wide / 2) * 2), max(2, round(high / 2) * 2)
+    return max(2, wide // 2 * 2), max(2, high // 2 * 2)
 
 
 def _describe_audio(stream: Stream, seen: _Seen, zero_s: Fraction) -> dict[str, Any]:

@@ -1,26 +1,11 @@
-"""Sound: arguments that take an audio track from its source and keep it on the source's time line."""
+"""Sound: which track is heard, and the filter that keeps it on the source's time line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anabranch.media.probe import AudioTrack, Probe
-
-
-def input_arguments(source: Path, probe: Probe, start_s: float = 0.0) -> list[str]:
-    """Arguments that open a source for ffmpeg, by the demuxer that the probe saw and with no other file in reach.
-
-    Its times are counted from its own start, also after seeking to `start_s` seconds.
-    """
-    # Copied time stamps let every output know where on the source's time line it is.
-    arguments = ["-copyts", "-start_at_zero", "-protocol_whitelist", "file", "-f", probe.format]
-    # Before -i it jumps to the keyframe at or before the spot instead of decoding up to it.
-    seek = ["-noaccurate_seek", "-ss", f"{start_s:.6f}"] if start_s > 0 else []
-    # The turn is done by filters, the same on every version.
-    return [*seek, *arguments, "-noautorotate", "-i", str(source)]
 
 
 def on_time(track: AudioTrack, start_s: float = 0.0, end_s: float | None = None) -> str:

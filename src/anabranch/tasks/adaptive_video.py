@@ -12,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Literal
 
 from anabranch.errors import EncodeError
-from anabranch.media import chunks, ffmpeg, fmp4, hls, ladder, picture, sound
+from anabranch.media import chunks, ffmpeg, fmp4, hls, ladder, opening, picture, sound
 from anabranch.media.ladder import Rung
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.desk import StoredFile
@@ -144,7 +144,7 @@ def chunk_arguments(
     graph = f"[0:{video.index}]" + ",".join([*grid, *picture.upright(video, desk.ffmpeg)]) + _cascade(rungs)
     # One decoder thread: parallel work is chunks, and threads within one only wait for each other.
     arguments = ["-threads", str(desk.threads)]
-    arguments += sound.input_arguments(desk.source, desk.probe, start_s if seek else 0.0)
+    arguments += opening.arguments(desk.source, desk.probe, start_s if seek else 0.0)
     arguments += ["-filter_complex_threads", "1", "-filter_complex", graph]
     for number, (rung, file) in enumerate(zip(rungs, files, strict=True)):
         arguments += ["-map", f"[rung{number}]", *_encoder(rung, rate, desk.threads), str(file)]
@@ -263,7 +263,7 @@ def sound_arguments(desk: Desk, track: AudioTrack, file: Path) -> list[str]:
     """Arguments that encode a track once, as a whole: cut in chunks it would click and drift."""
     channels = min(2, track.channels)
     return [
-        *sound.input_arguments(desk.source, desk.probe),
+        *opening.arguments(desk.source, desk.probe),
         *("-map", f"0:{track.index}", "-af", sound.on_time(track), "-ac", str(channels), "-ar", "48000"),
         *("-c:a", "aac", "-b:a", f"{_AUDIO_KBPS[channels]}k"),
         # delay_moov: the edit list then tells players to skip what the encoder put before the first sample.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from anabranch.errors import EncodeError
-from anabranch.media import captions, ffmpeg, sound, speech
+from anabranch.media import captions, ffmpeg, opening, sound, speech
 from anabranch.media.probe import probe
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.desk import StoredFile
@@ -189,7 +189,7 @@ def _encode(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, J
 
 def _arguments(options: AudioOptions, track: AudioTrack, desk: Desk) -> list[str]:
     """Arguments that open the source and bring the track onto the clip's time line."""
-    arguments = sound.input_arguments(desk.source, desk.probe, options.start)
+    arguments = opening.arguments(desk.source, desk.probe, options.start)
     return [*arguments, "-map", f"0:{track.index}", "-af", sound.on_time(track, options.start, options.end)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from anabranch.errors import EncodeError
-from anabranch.media import ffmpeg, picture, sound
+from anabranch.media import ffmpeg, opening, picture
 from anabranch.media.fit import Fitted, FitWord, fit
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.desk import StoredFile
@@ -101,7 +101,7 @@ def _take(desk: Desk, video: VideoTrack, start_s: float, fitted: Fitted, options
     # fps puts frames on the grid, so that a frame shown for long is there at every moment of it.
     grid = f"fps=fps={video.frame_rate}:start_time={moment_s:.6f},tpad=stop_mode=clone:stop=1"
     filters = ",".join([grid, *picture.upright(video, desk.ffmpeg), fitted.filters()])
-    arguments = sound.input_arguments(desk.source, desk.probe, moment_s)
+    arguments = opening.arguments(desk.source, desk.probe, moment_s)
     arguments += ["-map", f"0:{video.index}", "-vf", filters, "-frames:v", "1", "-map_metadata", "-1"]
     arguments += [*_encoder(options), "-threads", str(desk.threads), str(file)]
     ffmpeg.run(desk.ffmpeg, arguments, making="the picture", scratch=desk.scratch, cancel=desk.cancel)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from anabranch.errors import EncodeError, OptionError
-from anabranch.media import ffmpeg, picture, sound
+from anabranch.media import ffmpeg, opening, picture, sound
 from anabranch.media.fit import Fitted, FitWord, fit
 from anabranch.media.probe import probe
 from anabranch.tasks import Kind, Options, Output, Piece
@@ -167,7 +167,7 @@ def _gif_arguments(options: VideoOptions, desk: Desk, video: VideoTrack, fitted:
         # A fixed pattern keeps still areas still, where error diffusion makes them crawl and the file grow.
         "[b][palette]paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
     )
-    arguments = ["-threads", str(desk.threads), *sound.input_arguments(desk.source, desk.probe, start_s)]
+    arguments = ["-threads", str(desk.threads), *opening.arguments(desk.source, desk.probe, start_s)]
     return [
         *arguments,
         "-filter_complex_threads",
@@ -186,7 +186,7 @@ def _movie_arguments(options: VideoOptions, desk: Desk, video: VideoTrack, fitte
     start_s, end_s = span(options, video)
     rate = min(Fraction(options.fps), video.frame_rate) if options.fps else video.frame_rate
     graph = ",".join([_frames(options, video, rate), *picture.upright(video, desk.ffmpeg), fitted.filters()]) + "[v]"
-    arguments = ["-threads", str(desk.threads), *sound.input_arguments(desk.source, desk.probe, start_s)]
+    arguments = ["-threads", str(desk.threads), *opening.arguments(desk.source, desk.probe, start_s)]
     track = sound.main_track(desk.probe) if options.audio else None
     if track is not None:
         graph += f";[0:{track.index}]{sound.on_time(track, start_s, end_s)}[a]"

@@ -1,0 +1,52 @@
+# Everything a person needs to type. Targets are explained by the comment above each one.
+
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-quick check lock bench clean
+
+# List the targets.
+help:
+	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{split($$1,name,":"); printf "  make %-11s %s\n", name[1], text}' Makefile
+
+# Install everything into .venv: the package, its checks and tests, and the sample media.
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt scripts/setup.sh
+	PYTHON=$(PYTHON) sh scripts/setup.sh
+	@touch $@
+
+# Set up, then turn the sample video into HLS, poster, GIF and transcript in ./demo.
+demo: setup
+	$(BIN)/python scripts/make_sample.py samples/build/sample.mp4
+	$(BIN)/anabranch run samples/build/sample.mp4 -o demo
+
+# Set up, then run every check and every test.
+test: setup check
+	$(BIN)/pytest -n 2 --durations=15
+
+# Set up, then run the tests that take seconds.
+test-quick: setup
+	$(BIN)/pytest -n 2 -m "not slow"
+
+# Lint, format and types.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Pin all requirements anew, after a change of pyproject.toml.
+lock: setup
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/dev.txt
+	$(BIN)/uv pip compile -q requirements/samples.in --no-deps --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url -o requirements/samples.txt
+
+# Measure: the engine, the main job against bare tools, the speech model.
+bench: setup
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/main_job.py
+
+# Remove what the other targets made.
+clean:
+	rm -rf .venv demo samples/build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import m3u8
+import pytest
+
+from anabranch.errors import OptionError
+from anabranch.media import chunks, ffmpeg
+from anabranch.media.probe import probe
+from anabranch.tasks.adaptive_video import AdaptiveVideo
+from tests import clips, samples
+from tests.tasks.runner import do
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anabranch.storage.files import FileStorage
+    from anabranch.tasks import Output
+    from anabranch.tasks.desk import Desk
+
+
+@pytest.fixture
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of about a second, so that a small clip has several."""
+    cut = chunks.cut
+    monkeypatch.setattr(chunks, "cut", lambda video: cut(video, segment_s=1))
+
+
+def master(output: Output, storage: FileStorage) -> Path:
+    assert output.main is not None
+    return storage.path(output.main.key)
+
+
+def best(output: Output, storage: FileStorage) -> Path:
+    """The playlist of the best rung."""
+    return Path(m3u8.load(str(master(output, storage))).playlists[0].absolute_uri)
+
+
+def decode(source: Path, scratch: Path, *arguments: str) -> bytes:
+    """What ffmpeg makes of a source as raw bytes; any complaint of it is a failure."""
+    raw = scratch / "decoded.raw"
+    finished = ffmpeg.run(
+        # passthrough: ffmpeg would else repeat or drop frames to even out their times, and hide what is wrong.
+        ffmpeg.find(),
+        ["-i", str(source), "-fps_mode", "passthrough", *arguments, str(raw)],
+        making="a decoded copy",
+        scratch=scratch,
+    )
+    assert not [line for line in finished.log.splitlines() if "Guessed Channel Layout" not in line]
+    return raw.read_bytes()
+
+
+def numbers(source: Path, scratch: Path) -> list[int]:
+    """The numbers that `clips.numbered` wrote into the frames."""
+    data = decode(source, scratch, "-map", "0:v:0", "-vf", "scale=320:96", "-pix_fmt", "gray", "-f", "rawvideo")
+    frames = [data[at : at + 320 * 96] for at in range(0, len(data), 320 * 96)]
+    return [sum((frame[320 * 48 + 40 * bit + 20] > 128) << bit for bit in range(8)) for frame in frames]
+
+
+def test_a_film_becomes_a_package_that_others_can_read(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    output = do(AdaptiveVideo(), {}, samples.animation_mp4(), make_desk)
+    playlist = m3u8.load(str(master(output, storage)))
+    assert [stream.stream_info.resolution for stream in playlist.playlists] == [(1280, 720), (854, 480), (640, 360)]
+    assert {stream.stream_info.codecs.split(".")[0] for stream in playlist.playlists} == {"avc1"}
+    assert playlist.media[0].type == "AUDIO"
+    for stream in playlist.playlists:
+        variant = m3u8.load(stream.absolute_uri)
+        assert sum(segment.duration for segment in variant.segments) == pytest.approx(5.28, abs=0.1)
+        assert variant.is_endlist
+        assert variant.is_independent_segments
+        size = sum(storage.path(file.key).stat().st_size for file in output.files if file.name.endswith(".m4s"))
+        assert 0 < stream.stream_info.average_bandwidth <= stream.stream_info.bandwidth < size * 8
+    data = decode(best(output, storage), tmp_path, "-pix_fmt", "gray", "-f", "rawvideo")
+    assert len(data) == 132 * 1280 * 720
+    assert output.facts["renditions"][0]["frameRate"] == 25
+
+
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("gop", [250, 20])
+@pytest.mark.parametrize("rate", ["25", "30000/1001"])
+def test_no_frame_is_lost_or_shown_twice_at_any_join(
+    container: str, gop: int, rate: str, make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    source = clips.numbered(5, rate, gop, name=f"numbered.{container}")
+    plan = AdaptiveVideo().plan(AdaptiveVideo().read_options({}), probe(source, tmp_path))
+    assert len(plan) >= 4
+    output = do(AdaptiveVideo(), {}, source, make_desk)
+    found = numbers(best(output, storage), tmp_path)
+    count = round(5 * Fraction(rate))
+    # In a transport stream the sound begins a little before the picture, so the first frame is shown early.
+    early = len(found) - count
+    assert 0 <= early <= (container == "ts")
+    assert found == [0] * early + [number % 256 for number in range(count)]
+
+
+@pytest.mark.usefixtures("short_chunks")
+def test_pictures_meet_their_sound(make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path) -> None:
+    """A flash and a click at every full second."""
+    flash = "geq=lum='if(lt(mod(T,1),0.039),235,16)':cb=128:cr=128"
+    click = "aevalsrc='if(lt(mod(t,1),0.005),sin(2*PI*2000*t),0)':s=48000:d=6"
+    picture = ("-f", "lavfi", "-i", "color=black:s=320x240:r=25:d=6", "-f", "lavfi", "-i", click)
+    source = clips.make("clap.mkv", *picture, "-vf", flash, "-c:v", "libx264", "-bf", "3", "-c:a", "pcm_s16le")
+    playlist = master(do(AdaptiveVideo(), {}, source, make_desk), storage)
+    both = ("-filter_complex", "[0:v:0]scale=16:16,format=gray[v]", "-map", "[v]", "-map", "0:a:0", "-ac", "2")
+    together = tmp_path / "together.mkv"
+    ffmpeg.run(
+        ffmpeg.find(),
+        [
+            "-copyts",
+            "-i",
+            str(playlist),
+            *both,
+            "-fps_mode",
+            "passthrough",
+            "-c:v",
+            "rawvideo",
+            "-c:a",
+            "pcm_s16le",
+            str(together),
+        ],
+        making="a copy",
+        scratch=tmp_path,
+    )
+    seen = probe(together, tmp_path)
+    assert seen.video is not None
+    pictures = decode(together, tmp_path, "-map", "0:v", "-f", "rawvideo")
+    sounds = memoryview(decode(together, tmp_path, "-map", "0:a", "-f", "s16le", "-ac", "2")).cast("h")[::2]
+    bright = [at for at in range(len(pictures) // 256) if pictures[at * 256] > 100]
+    flashes = [at / 25 + seen.video.start_s for at in bright if at - 1 not in bright]
+    loud = [at for at in range(len(sounds)) if abs(sounds[at]) > 8000]
+    clicks = [
+        at / 48000 + seen.audio[0].start_s
+        for at, before in zip(loud, [-99999, *loud], strict=False)
+        if at - before > 9600
+    ]
+    assert len(flashes) == len(clicks) == 6
+    assert max(abs(one - other) for one, other in zip(flashes, clicks, strict=True)) < 0.01
+
+
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize(
+    ("clip", "frames", "size"),
+    [
+        (lambda: clips.turned(90), 50, (240, 320)),
+        (clips.odd_size, 25, (320, 238)),
+        (clips.variable_rate, 75, (320, 240)),
+        (clips.one_frame, 1, (320, 240)),
+        (clips.anamorphic, 25, (426, 240)),
+        (clips.ten_bit, 25, (320, 240)),
+        (clips.hdr, 25, (320, 240)),
+        (clips.late_video, 75, (320, 240)),
+        (clips.offset, 50, (320, 240)),
+        (clips.interlaced, 25, (320, 240)),
+        (clips.surround, 25, (320, 240)),
+        (clips.long_audio, 25, (320, 240)),
+    ],
+)
+def test_odd_sources_come_out_upright_and_whole(
+    clip: Any, frames: int, size: tuple[int, int], make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    output = do(AdaptiveVideo(), {}, clip(), make_desk)
+    data = decode(best(output, storage), tmp_path, "-pix_fmt", "gray", "-f", "rawvideo")
+    # A transport stream tells its end to within a frame.
+    assert abs(len(data) / (size[0] * size[1]) - frames) <= (clip is clips.offset)
+
+
+def test_sound_alone_becomes_a_package_of_sound(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
+    output = do(AdaptiveVideo(), {}, clips.audio_only(), make_desk)
+    playlist = m3u8.load(str(master(output, storage)))
+    assert [stream.stream_info.codecs for stream in playlist.playlists] == ["mp4a.40.2"]
+    assert output.facts["duration"] == pytest.approx(2, abs=0.1)
+
+
+def test_pictures_without_sound_need_none(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
+    output = do(AdaptiveVideo(), {}, clips.no_audio(), make_desk)
+    assert not m3u8.load(str(master(output, storage))).media
+
+
+def test_a_damaged_tail_leaves_what_was_there(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
+    output = do(AdaptiveVideo(), {}, clips.damaged_tail(), make_desk)
+    assert 2 < output.facts["duration"] < 4
+
+
+def test_an_option_that_does_not_exist_is_named() -> None:
+    with pytest.raises(OptionError, match='there is no option "ladder"'):
+        AdaptiveVideo().read_options({"ladder": 3})
