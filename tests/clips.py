@@ -198,7 +198,7 @@ def music(seconds: float = 8) -> Path:
         f"0.15*sin(2*PI*t*({base}*pow(2,floor(mod(t*2,{step}))*{leap}/12)))"
         for base, step, leap in ((262, 8, 2), (330, 6, 3), (392, 4, 5), (131, 2, 7))
     )
-    return make("music.wav", "-f", "lavfi", "-i", f"aevalsrc={tune}:s=16000:d={seconds}", "-c:a", "pcm_s16le")
+    return make("music.wav", "-f", "lavfi", "-i", f"aevalsrc='{tune}':s=16000:d={seconds}", "-c:a", "pcm_s16le")
 
 
 def posing(text: str) -> Path:

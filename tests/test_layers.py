@@ -8,6 +8,7 @@ from pathlib import Path
 import anabranch
 
 LAYERS = [
+    ["__main__"],
     ["cli"],
     ["once", "doctor"],
     ["export", "progress"],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from anabranch.storage.files import FileStorage
     from anabranch.tasks import Output
-    from anabranch.tasks.desk import Desk
+    from anabranch.tasks.desk import Desk, StoredFile
 
 
 @pytest.fixture
@@ -168,6 +168,23 @@ def test_odd_sources_come_out_upright_and_whole(
     data = decode(best(output, storage), tmp_path, "-pix_fmt", "gray", "-f", "rawvideo")
     # A transport stream tells its end to within a frame.
     assert abs(len(data) / (size[0] * size[1]) - frames) <= (clip is clips.offset)
+
+
+def test_players_are_not_told_to_turn_what_is_turned(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    output = do(AdaptiveVideo(), {}, clips.turned(90), make_desk)
+    found = [file for file in output.files if file.name.startswith("240p/") and "m3u8" not in file.name]
+    parts = sorted(found, key=_init_first)
+    joined = tmp_path / "joined.mp4"
+    joined.write_bytes(b"".join(storage.path(part.key).read_bytes() for part in parts))
+    video = probe(joined, tmp_path).video
+    assert video is not None
+    assert (video.rotation, video.display_width, video.display_height) == (0, 240, 320)
+
+
+def _init_first(file: StoredFile) -> bool:
+    return "init" not in file.name
 
 
 def test_sound_alone_becomes_a_package_of_sound(make_desk: Callable[..., Desk], storage: FileStorage) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -111,6 +112,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._starting, *self._driving, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        # DBOS had made its own threads the loop's, and has shut them down.
+        self._loop.set_default_executor(ThreadPoolExecutor())
         for client in set(self._clients.values()):
             await client.aclose()
 

@@ -186,7 +186,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         if status < 400:
             status = 502
     retriable = headers.get("x-inngest-no-retry", "").lower() != "true"
-    if status == 206 and isinstance(value, list):
+    if status == 206 and isinstance(value, list) and value and all(_is_op(entry) for entry in value):
         return Met(tuple(_read_op(entry) for entry in value), retriable)
     if status in (200, 201):
         return Returned(value)
@@ -196,6 +196,10 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         retriable=retriable,
         retry_at_ms=_read_time(retry_after) if retry_after else None,
     )
+
+
+def _is_op(entry: Json) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("op"), str)
 
 
 def _read_op(entry: Mapping[str, Json]) -> Op:
@@ -213,7 +217,7 @@ def _read_op(entry: Mapping[str, Json]) -> Op:
 
 def _read_error(value: Json, status: int, body: bytes) -> dict[str, Json]:
     if isinstance(value, dict) and "message" in value:
-        return error(value.get("name") or "Error", value["message"]) | {"stack": value.get("stack")}
+        return error(str(value.get("name") or "Error"), str(value["message"])) | {"stack": value.get("stack")}
     said = body[:500].decode("utf-8", "replace")
     return error("Error", f"the app answered {status}: {said}")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # The turn is in the pixels: Safari's HLS reader ignores the rotation matrix of fragmented MP4.
 _TURNS = {0: [], 90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}
 _KNOWN_SPACES = {"bt709", "smpte170m", "bt470bg", "bt2020nc"}
+# The matrix that asked for the turn would make players turn it once more.
+_TURNED = "sidedata=mode=delete:type=DISPLAYMATRIX"
 # Declares what the pixels now are, so that players need not guess. ITU-R BT.709-6.
 _TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
 
@@ -30,7 +32,7 @@ def upright(video: VideoTrack, ffmpeg: Ffmpeg) -> list[str]:
     filters += ["hflip"] if video.mirrored else []
     filters += _square(video)
     filters += _standard_range(video, ffmpeg) if video.hdr else _standard_color(video)
-    return [*filters, "format=yuv420p", _TAGS]
+    return [*filters, "format=yuv420p", _TURNED, _TAGS]
 
 
 def _square(video: VideoTrack) -> list[str]:

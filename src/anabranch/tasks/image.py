@@ -95,11 +95,11 @@ class Image(Kind[ImageOptions]):
 
 def _take(desk: Desk, video: VideoTrack, start_s: float, fitted: Fitted, options: ImageOptions, file: Path) -> None:
     """Write the frame that is shown at `start_s`, or the last one."""
-    # Half a frame back from the end, or the last frame's own display time would be past it.
-    moment_s = min(start_s, video.end_s - 0.5 / float(video.frame_rate))
-    moment_s = max(moment_s, video.start_s)
+    rate = video.frame_rate
+    number = min(int(start_s * rate), round(video.end_s * rate) - 1)
+    moment_s = float(max(number, round(video.start_s * rate)) / rate)
     # fps puts frames on the grid, so that a frame shown for long is there at every moment of it.
-    grid = f"fps=fps={video.frame_rate}:start_time={moment_s:.6f},tpad=stop_mode=clone:stop=1"
+    grid = f"fps=fps={rate}:start_time={moment_s:.6f},tpad=stop_mode=clone:stop=1"
     filters = ",".join([grid, *picture.upright(video, desk.ffmpeg), fitted.filters()])
     arguments = opening.arguments(desk.source, desk.probe, moment_s)
     arguments += ["-map", f"0:{video.index}", "-vf", filters, "-frames:v", "1", "-map_metadata", "-1"]

@@ -152,7 +152,8 @@ def _frames(options: VideoOptions, video: VideoTrack, rate: Fraction) -> str:
     """Filters from the decoder to the frames of the clip, on a constant grid whose time 0 is its start."""
     start_s, end_s = span(options, video)
     length = max(1, round((end_s - start_s) * float(rate)))
-    grid = f"fps=fps={rate}:start_time={start_s:.6f},tpad=stop_mode=clone:stop=2"
+    # pass: a clip shorter than one frame of the grid still has one.
+    grid = f"fps=fps={rate}:start_time={start_s:.6f}:eof_action=pass,tpad=stop_mode=clone:stop=2"
     return f"[0:{video.index}]{grid},setpts=PTS-STARTPTS,trim=end_frame={length}"
 
 

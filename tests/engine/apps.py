@@ -1,0 +1,60 @@
+"""Apps: small apps of the official SDK, served in this process to an engine on a real database."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import fastapi
+import inngest
+import inngest.fast_api
+
+from anabranch import migrations
+from anabranch.database import open_database
+from anabranch.engine.host import Engine
+from anabranch.engine.journal import Event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from anabranch.engine.journal import Run
+
+
+def new_client() -> inngest.Inngest:
+    quiet = logging.getLogger("tests.app")
+    quiet.setLevel(logging.CRITICAL)
+    return inngest.Inngest(app_id="app", is_production=False, logger=quiet)
+
+
+def registration(functions: Sequence[inngest.Function[Any]]) -> list[dict[str, Any]]:
+    """What the app tells an engine of its functions."""
+    found = [config for one in functions for config in vars(one.get_config("http://app.test/api/inngest")).values()]
+    return [config.to_dict() for config in found if config is not None]
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, client: inngest.Inngest, functions: Sequence[inngest.Function[Any]], retry_scale: float = 0.0
+) -> AsyncIterator[Engine]:
+    """An engine that drives the functions, on a database in the folder."""
+    database = open_database(f"sqlite:///{folder / 'engine.db'}")
+    migrations.upgrade(database)
+    app = fastapi.FastAPI()
+    inngest.fast_api.serve(app, client, list(functions))
+    engine = Engine(database, retry_scale=retry_scale)
+    engine.register(registration(functions), app)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+        database.dispose()
+
+
+async def run(engine: Engine, name: str, data: dict[str, Any] | None = None) -> Run:
+    """The run that an event starts, ended."""
+    (event_id,) = await engine.send([Event(name, data or {})])
+    (started,) = engine.journal.runs_of_event(event_id)
+    return await engine.ended(started.id)

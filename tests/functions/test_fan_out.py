@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from anabranch.app import open_app, upload
+from anabranch.catalog import attempts, media, tasks
+from anabranch.errors import EncodeError, SourceError
+from anabranch.settings import Settings
+from anabranch.tasks.kinds import KINDS
+from tests import clips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anabranch.tasks import Piece
+    from anabranch.tasks.desk import Desk
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def performed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counter[str]]:
+    """Counts the pieces that are really performed, and makes some of them fail."""
+
+    def arrange(**errors: list[Exception]) -> Counter[str]:
+        counted: Counter[str] = Counter()
+
+        def counting(kind: Any) -> Any:
+            perform = kind.perform
+
+            def wrapped(piece: Piece, options: Any, desk: Desk) -> Any:
+                counted[f"{kind.name}/{piece.name}"] += 1
+                if errors.get(kind.name):
+                    raise errors[kind.name].pop(0)
+                return perform(piece, options, desk)
+
+            return wrapped
+
+        for kind in KINDS.values():
+            monkeypatch.setattr(kind, "perform", counting(kind))
+        return counted
+
+    return arrange
+
+
+async def run(folder: Path, source: Path) -> tuple[dict[str, Any], list[str], Counter[str]]:
+    """The record that a source comes to, every stored key, and the attempts by their status."""
+    async with open_app(Settings(home=folder, retry_scale=0)) as app:
+        run_id = await upload(app, "med_1", str(source))
+        await app.engine.ended(run_id)
+        await app.engine.drained()
+        record = media.record(app.database, "med_1")
+        assert record is not None
+        rows = [
+            row for task in tasks.of_media(app.database, "med_1") for row in attempts.of_task(app.database, task.id)
+        ]
+        return record, sorted(app.storage.keys("")), Counter(f"{row.piece} {row.status}" for row in rows)
+
+
+def branch(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in record["branches"] if one["name"] == name)
+
+
+async def test_an_upload_branches_and_rejoins(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
+    counted = performed()
+    record, _, _ = await run(tmp_path, clips.plain())
+    assert record["status"] == "ready"
+    assert record["hlsUrl"].endswith(".m3u8")
+    assert record["posterUrl"].endswith(".webp")
+    assert record["gifUrl"].endswith(".gif")
+    assert record["transcriptionUrl"].endswith(".json")
+    assert [one["name"] for one in record["renditions"]] == ["240p", "144p"]
+    assert counted == {
+        "adaptive_video/audio": 1,
+        "adaptive_video/chunk-0000": 1,
+        "image/render": 1,
+        "video/render": 1,
+        "audio/transcribe": 1,
+    }
+
+
+async def test_a_branch_that_fails_twice_costs_the_others_nothing(
+    tmp_path: Path, performed: Callable[..., Counter[str]]
+) -> None:
+    broken = [EncodeError("encode_failed", "no luck"), EncodeError("encode_failed", "none again")]
+    counted = performed(video=broken)
+    record, _, seen = await run(tmp_path, clips.plain())
+    assert record["status"] == "ready"
+    assert all(record[name] for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"))
+    assert counted.pop("video/render") == 3
+    assert set(counted.values()) == {1}
+    assert seen["render failed"] == 2
+
+
+async def test_an_optional_branch_that_fails_for_good_degrades_the_record(
+    tmp_path: Path, performed: Callable[..., Counter[str]]
+) -> None:
+    counted = performed(video=[SourceError("not_media", "hopeless")])
+    record, keys, _ = await run(tmp_path, clips.plain())
+    assert record["status"] == "degraded"
+    assert record["gifUrl"] is None
+    assert record["hlsUrl"] is not None
+    assert branch(record, "gif-preview")["error"]["code"] == "not_media"
+    assert counted["video/render"] == 1
+    assert not [key for key in keys if branch(record, "gif-preview")["taskId"] in key]
+
+
+async def test_the_record_is_failed_when_the_package_is(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
+    performed(adaptive_video=[SourceError("not_media", "hopeless")] * 2)
+    record, _, _ = await run(tmp_path, clips.plain())
+    assert record["status"] == "failed"
+    assert record["error"]["code"] == "not_media"
+    assert record["posterUrl"] is not None
+
+
+async def test_a_source_that_is_not_media_is_never_tried_again(tmp_path: Path) -> None:
+    record, keys, _ = await run(tmp_path, clips.posing("only words"))
+    assert record["status"] == "failed"
+    assert {one["error"]["code"] for one in record["branches"]} == {"not_media"}
+    assert keys == []
+
+
+async def test_a_film_without_sound_is_ready_without_a_transcript(tmp_path: Path) -> None:
+    record, _, _ = await run(tmp_path, clips.no_audio())
+    assert record["status"] == "ready"
+    assert record["transcriptionUrl"] is None
+    assert branch(record, "audio-transcription")["reason"] == "no_audio_stream"
+
+
+async def test_sound_alone_is_ready_without_pictures(tmp_path: Path) -> None:
+    record, _, _ = await run(tmp_path, clips.audio_only())
+    assert record["status"] == "ready"
+    assert (record["posterUrl"], record["gifUrl"]) == (None, None)
+    assert record["hlsUrl"] is not None
+    assert branch(record, "poster-image")["reason"] == "no_video_stream"
+
+
+async def test_the_same_upload_is_done_once(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
+    counted = performed()
+    first, _, _ = await run(tmp_path, clips.plain())
+    second, _, _ = await run(tmp_path, clips.plain())
+    assert first == second
+    assert set(counted.values()) == {1}
+
+
+async def test_nothing_is_kept_that_no_output_names(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
+    performed(video=[EncodeError("encode_failed", "no luck")])
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        # What a killed attempt had stored before its process died.
+        run_id = await upload(app, "med_1", str(clips.plain()))
+        await app.engine.ended(run_id)
+        done = tasks.of_media(app.database, "med_1")
+        named = {stored["key"] for task in done for stored in (task.output or {})["files"]}
+        assert set(app.storage.keys("")) == named
+    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+
+
+async def test_an_event_without_its_data_fails_and_says_what_it_needs(tmp_path: Path) -> None:
+    from anabranch.engine.journal import Event
+
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        (event_id,) = await app.engine.send([Event("video/uploaded", {"mediaId": "med_2"})])
+        (started,) = app.engine.journal.runs_of_event(event_id)
+        ended = await app.engine.ended(started.id)
+        await app.engine.drained()
+    assert ended.status == "failed"
+    assert ended.error is not None
+    assert "sourceUrl" in ended.error["message"]

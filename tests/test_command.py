@@ -1,0 +1,250 @@
+"""The command line, as a person uses it: real processes, real clips."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import m3u8
+import pytest
+from scripts.make_sample import make_sample
+
+from anabranch.media.probe import probe
+from tests import clips
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+
+QUICK = {"ANABRANCH_RETRY_SCALE": "0"}
+
+
+def command(*arguments: object, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "anabranch", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **QUICK, **env},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
+
+
+def run_json(source: object, folder: Path, **env: str) -> dict[str, Any]:
+    code, out, err = finish(command("run", source, "-o", folder, "--json", **env))
+    assert err == ""
+    record: dict[str, Any] = json.loads(out)
+    assert code == (1 if record["status"] == "failed" else 0)
+    return record
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of real film under a real voice."""
+    path = tmp_path_factory.getbasetemp() / "sample.mp4"
+    make_sample(path, 12)
+    return path
+
+
+@pytest.mark.slow
+def test_one_command_makes_everything_of_a_real_film(sample: Path, tmp_path: Path) -> None:
+    record = run_json(sample, tmp_path / "out")
+    out = tmp_path / "out"
+    assert record["status"] == "ready"
+    assert json.loads((out / "media.json").read_text())["hlsUrl"] == "hls/master.m3u8"
+
+    master = m3u8.load(str(out / "hls" / "master.m3u8"))
+    assert [one.stream_info.resolution for one in master.playlists] == [(1280, 720), (854, 480), (640, 360)]
+    assert {one.stream_info.codecs for one in master.playlists} == {"avc1.64001f,mp4a.40.2", "avc1.64001e,mp4a.40.2"}
+    for one in [*master.playlists, master.media[0]]:
+        segments = m3u8.load(one.absolute_uri).segments
+        assert sum(segment.duration for segment in segments) == pytest.approx(12, abs=0.1)
+        assert all(Path(segment.absolute_uri).exists() for segment in segments)
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    gif = probe(out / "preview.gif", scratch)
+    assert gif.video is not None
+    assert gif.video.codec == "gif"
+    assert gif.video.width == 480
+    assert gif.duration_s == pytest.approx(3, abs=0.1)
+
+    header = (out / "poster.webp").read_bytes()[:30]
+    assert header[:4] == b"RIFF"
+    assert header[8:12] == b"WEBP"
+    assert int.from_bytes(header[26:28], "little") & 0x3FFF == 1280
+
+    transcript = json.loads((out / "transcript.json").read_text())
+    words = re.sub(r"[^a-z ]", "", transcript["text"].lower())
+    assert "it was the best of times it was the worst of times it was the age of wisdom" in words
+    assert "-->" in (out / "captions.vtt").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_ten_random_moments_ends_as_if_nothing_had_happened(sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    chance = random.Random(20261124)
+    killed = 0
+    for _ in range(10):
+        process = command("run", sample, "-o", out, "--json")
+        time.sleep(chance.uniform(0.3, 6))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        assert not _children_of(out), "the children died with it"
+    record = run_json(sample, out)
+    assert killed >= 5
+    assert record["status"] == "ready"
+    assert all(record[name] for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"))
+    _check_history(out)
+
+
+def _children_of(folder: Path) -> list[str]:
+    """Command lines of processes that work in the folder. A killed child may take a moment to be gone."""
+    deadline = time.monotonic() + 5
+    while True:
+        lines = [path.read_bytes().decode(errors="replace") for path in _command_lines()]
+        found = [line for line in lines if str(folder) in line and "pytest" not in line]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def _command_lines() -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+
+def _check_history(out: Path) -> None:
+    """No finished piece ran twice, and storage and scratch hold nothing that no row names."""
+    state = out / ".anabranch"
+    with sqlite3.connect(state / "anabranch.db") as database:
+        database.row_factory = sqlite3.Row
+        after = database.execute(
+            "SELECT later.* FROM attempts done JOIN attempts later USING (task_id, piece) "
+            "WHERE done.status = 'completed' AND later.attempt > done.attempt"
+        ).fetchall()
+        assert [dict(row) for row in after] == []
+        outputs = [json.loads(row["output"]) for row in database.execute("SELECT output FROM tasks")]
+        assert database.execute("SELECT count(*) FROM runs WHERE status <> 'completed'").fetchone()[0] == 0
+    named = {stored["key"] for output in outputs for stored in output["files"]}
+    kept = {path.relative_to(state / "storage").as_posix() for path in (state / "storage").rglob("*") if path.is_file()}
+    assert kept == named
+    assert not [path for path in (state / "scratch").rglob("*") if path.is_file()]
+
+
+def test_the_same_command_again_answers_from_what_is_there(tmp_path: Path) -> None:
+    first = run_json(clips.plain(), tmp_path / "out")
+    second = run_json(clips.plain(), tmp_path / "out")
+    assert first == second
+
+
+def test_two_commands_do_not_work_in_the_same_folder(tmp_path: Path) -> None:
+    import fcntl
+
+    home = tmp_path / "out" / ".anabranch"
+    home.mkdir(parents=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        code, _, err = finish(command("run", clips.plain(), "-o", tmp_path / "out"))
+    assert code == 1
+    assert err.startswith("home_in_use: Process 4711 ")
+
+
+def test_a_person_sees_how_each_branch_ended(tmp_path: Path) -> None:
+    code, out, _ = finish(command("run", clips.no_audio(), "-o", tmp_path / "out"))
+    assert code == 0
+    for text in ("hls-package", "poster-image", "gif-preview", "no_audio_stream", "ready", "240p"):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    ("clip", "code"),
+    [
+        (lambda: clips.posing("only words"), "not_media"),
+        (lambda: clips.posing(""), "empty_file"),
+        (clips.no_index, "truncated"),
+        (lambda: Path("/nowhere/film.mp4"), "source_missing"),
+        (lambda: Path("/tmp"), "source_unreadable"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_told_and_leaves_nothing(clip: Any, code: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, _, err = finish(command("run", clip(), "-o", out))
+    assert status == 1
+    assert err.startswith(f"{code}: ")
+    assert "Traceback" not in err
+    left = {path.name for path in out.rglob("*") if path.is_file()} if out.exists() else set()
+    assert left <= {"media.json", "anabranch.db", "anabranch.db-wal", "anabranch.db-shm", "lock"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "tries"),
+    [(404, "source_not_found", 1), (403, "source_forbidden", 1), (500, "source_unreachable", 4)],
+)
+def test_an_address_that_refuses_is_told(
+    status: int, code: str, tries: int, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    httpserver.expect_request("/film.mp4").respond_with_data("no", status=status)
+    record = run_json(httpserver.url_for("/film.mp4"), tmp_path / "out")
+    assert record["error"]["code"] == code
+    # Branches that look for it at the same moment share the look.
+    assert tries <= len(httpserver.log) <= 4 * tries
+
+
+def test_a_host_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    record = run_json(f"http://127.0.0.1:{port}/film.mp4", tmp_path / "out")
+    assert record["error"]["code"] == "source_unreachable"
+
+
+def test_a_film_at_an_address_is_fetched_once_for_all_branches(httpserver: HTTPServer, tmp_path: Path) -> None:
+    httpserver.expect_request("/film.mp4").respond_with_data(clips.plain().read_bytes())
+    record = run_json(httpserver.url_for("/film.mp4"), tmp_path / "out")
+    assert record["status"] == "ready"
+    assert len(httpserver.log) == 1
+    assert not [path for path in (tmp_path / "out/.anabranch/scratch/sources").iterdir() if path.suffix != ".lock"]
+
+
+def test_an_output_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, _, err = finish(command("run", clips.plain(), "-o", tmp_path / "file" / "out"))
+    assert status == 1
+    assert err.startswith("home_unwritable: ")
+
+
+def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
+    status, _, err = finish(command("run", clips.plain(), "-o", tmp_path, ANABRANCH_CPU_SLOTS="none"))
+    assert status == 1
+    assert err.startswith("invalid_setting: ANABRANCH_CPU_SLOTS: ")
+
+
+def test_doctor_finds_what_a_run_needs(tmp_path: Path) -> None:
+    status, out, _ = finish(command("doctor", "--json", ANABRANCH_HOME=str(tmp_path)))
+    findings = {finding["about"]: finding for finding in json.loads(out)}
+    assert status == 0
+    assert {"ffmpeg", "speech model", "disk", "database"} <= set(findings)
+    assert all(finding["status"] == "ok" for finding in findings.values())
+
+
+def test_doctor_says_what_to_do_about_an_ffmpeg_that_does_not_run(tmp_path: Path) -> None:
+    status, out, _ = finish(command("doctor", ANABRANCH_HOME=str(tmp_path), ANABRANCH_FFMPEG="/bin/false"))
+    assert status == 1
+    assert "ANABRANCH_FFMPEG" in out
