@@ -67,6 +67,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         database = open_database(settings.database)
         migrations.upgrade(database)
         storage = FileStorage(settings.home / "storage", settings.base_url)
+        storage.sweep()
         functions = build_functions(_embedded_client(), database, open_workshop(settings, database, storage))
         asgi = fastapi.FastAPI()
         inngest.fast_api.serve(asgi, functions.client, functions.all)

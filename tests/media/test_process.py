@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch.errors import EncodeError, ResourceError, SetupError
+from anabranch.media import ffmpeg, process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc2=s=64x64", "-f", "null", "-"]
+
+
+def test_lines_are_handed_on_as_they_come(tmp_path: Path) -> None:
+    lines: list[str] = []
+    finished = process.run(
+        ["sh", "-c", "echo one; echo two; echo no >&2; exit 3"], log_path=tmp_path / "log", on_line=lines.append
+    )
+    assert lines == ["one", "two"]
+    assert (finished.returncode, finished.log) == (3, "no\n")
+
+
+def test_a_cancelled_encode_is_dead_within_two_seconds(tmp_path: Path) -> None:
+    cancel = process.CancelToken()
+    threading.Timer(0.5, cancel.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(process.Cancelled):
+        ffmpeg.run(ffmpeg.find(), ENDLESS, making="nothing", scratch=tmp_path, cancel=cancel)
+    assert time.monotonic() - started < 2.5
+
+
+def test_a_child_that_shows_no_sign_of_work_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError) as raised:
+        process.run(["sleep", "60"], log_path=tmp_path / "log", stall_s=0.2)
+    assert raised.value.code == "process_stalled"
+    assert "sleep 60" in raised.value.hint
+
+
+def test_children_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys; from anabranch.media import process; "
+        "process.run(['sh', '-c', 'echo $$; exec sleep 60'], log_path=pathlib.Path(sys.argv[1]) / 'log', on_line="
+        "lambda line: print(line, flush=True))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    os.kill(child, 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _alive(child):
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_failed_encode_quotes_ffmpeg_and_the_command(tmp_path: Path) -> None:
+    with pytest.raises(EncodeError) as raised:
+        ffmpeg.run(ffmpeg.find(), ["-i", "/nowhere.mp4", "-f", "null", "-"], making="a try", scratch=tmp_path)
+    assert raised.value.code == "encode_failed"
+    assert "making a try" in raised.value.message
+    assert "-i /nowhere.mp4" in raised.value.hint
+
+
+def test_a_disk_that_fills_up_during_an_encode_is_named(tmp_path: Path) -> None:
+    full = ["-f", "lavfi", "-i", "testsrc2=s=320x240:d=2", "-f", "rawvideo", "/dev/full"]
+    with pytest.raises(ResourceError) as raised:
+        ffmpeg.run(ffmpeg.find(), full, making="a film", scratch=tmp_path)
+    assert raised.value.code == "disk_full"
+
+
+def test_the_shipped_ffmpeg_has_all_that_is_needed() -> None:
+    found = ffmpeg.find()
+    assert found.encoders >= ffmpeg.REQUIRED_ENCODERS
+    assert found.filters >= ffmpeg.REQUIRED_FILTERS
+
+
+def test_an_encoder_that_is_missing_is_named() -> None:
+    with pytest.raises(SetupError) as raised:
+        ffmpeg.find().needs_encoder("libnothing", "A nothing picture")
+    assert raised.value.code == "encoder_missing"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+from werkzeug import Request, Response
+
+from anabranch.errors import AnabranchError, ResourceError, SourceError
+from anabranch.media import source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+
+def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a film.mp4"
+    file.write_bytes(b"x")
+    assert source.fetch(str(file), tmp_path / "kept") == file
+    assert source.fetch(file.as_uri(), tmp_path / "kept") == file
+    source.forget(str(file), tmp_path / "kept")
+    assert file.exists()
+
+
+def test_a_file_at_an_address_is_fetched_once_by_many(httpserver: HTTPServer, tmp_path: Path) -> None:
+    def slowly(request: Request) -> Response:
+        time.sleep(0.3)
+        return Response(b"film")
+
+    httpserver.expect_request("/a").respond_with_handler(slowly)
+    found: list[Path] = []
+
+    def ask() -> None:
+        found.append(source.fetch(httpserver.url_for("/a"), tmp_path))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert found[0].read_bytes() == b"film"
+    assert len(httpserver.log) == 1
+    source.forget(httpserver.url_for("/a"), tmp_path)
+    assert not found[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (404, "source_not_found", False),
+        (410, "source_not_found", False),
+        (401, "source_forbidden", False),
+        (418, "source_refused", False),
+        (429, "source_unreachable", True),
+        (503, "source_unreachable", True),
+    ],
+)
+def test_an_answer_that_is_not_a_file_is_told(
+    status: int, code: str, retryable: bool, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    httpserver.expect_request("/a").respond_with_data("no", status=status)
+    with pytest.raises(AnabranchError) as raised:
+        source.fetch(httpserver.url_for("/a"), tmp_path)
+    assert (raised.value.code, raised.value.retryable) == (code, retryable)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_file_that_ends_early_is_not_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nhalf")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ResourceError) as raised:
+            source.fetch(f"http://127.0.0.1:{server.getsockname()[1]}/a", tmp_path)
+        thread.join()
+    assert raised.value.code == "source_truncated"
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_server_that_does_not_answer_is_given_up(httpserver: HTTPServer, tmp_path: Path) -> None:
+    def never(request: Request) -> Response:
+        time.sleep(2)
+        return Response(b"late")
+
+    httpserver.expect_request("/a").respond_with_handler(never)
+    with pytest.raises(ResourceError) as raised:
+        source.fetch(httpserver.url_for("/a"), tmp_path, timeout=httpx2.Timeout(0.3))
+    assert raised.value.code == "source_timeout"
+
+
+def test_an_address_that_leads_in_circles_is_refused(httpserver: HTTPServer, tmp_path: Path) -> None:
+    httpserver.expect_request("/a").respond_with_response(Response(status=302, headers={"Location": "/a"}))
+    with pytest.raises(SourceError) as raised:
+        source.fetch(httpserver.url_for("/a"), tmp_path)
+    assert raised.value.code == "source_refused"
+
+
+def test_an_empty_file_is_told(httpserver: HTTPServer, tmp_path: Path) -> None:
+    httpserver.expect_request("/a").respond_with_data(b"")
+    with pytest.raises(SourceError) as raised:
+        source.fetch(httpserver.url_for("/a"), tmp_path)
+    assert raised.value.code == "empty_file"
+
+
+@pytest.mark.parametrize("address", ["ftp://host/film.mp4", "rtmp://host/live"])
+def test_an_address_of_another_kind_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as raised:
+        source.fetch(address, tmp_path)
+    assert raised.value.code == "unsupported_address"
