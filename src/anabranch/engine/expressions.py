@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-import cel
 import structlog
 
 if TYPE_CHECKING:
@@ -32,4 +31,7 @@ def holds(expression: str | None, names: Mapping[str, Any]) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _compile(expression: str) -> Any:
+    # Here and not above: it takes longer to import than a run without conditions takes to start.
+    import cel
+
     return cel.compile(expression)

@@ -1,0 +1,71 @@
+"""The documents say what the code does. An error, setting, option or dependency that they leave out fails here."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import anabranch
+from anabranch.settings import Settings
+from anabranch.tasks.kinds import KINDS
+
+ROOT = Path(__file__).parent.parent
+RAISED = {"SourceError", "OptionError", "SetupError", "EncodeError", "ResourceError", "FinalError", "Unusable"}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def codes() -> set[str]:
+    """The codes of all errors that the source makes."""
+    found = set()
+    for path in Path(anabranch.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if named and (node.func.id in RAISED or node.func.id == "_refuse") and node.args:  # type: ignore[attr-defined]
+                first = node.args[0]  # type: ignore[attr-defined]
+                if isinstance(first, ast.Constant) and re.fullmatch("[a-z_]+", str(first.value)):
+                    found.add(str(first.value))
+        found |= set(re.findall(r'"code": "([a-z_]+)"', path.read_text()))
+    return found
+
+
+def test_every_error_is_explained_and_every_explanation_is_of_an_error() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", read("docs/errors.md"), re.MULTILINE)
+    explained = {code for row in rows for code in row.split("`")[1::2]}
+    assert len(codes()) > 30
+    assert explained == codes()
+
+
+def test_every_setting_is_explained() -> None:
+    text = read("docs/configuration.md")
+    named = {f"ANABRANCH_{name.upper()}" for name in Settings.model_fields}
+    assert named == set(re.findall(r"`(ANABRANCH_\w+)` \|", text))
+
+
+def test_every_kind_and_option_is_explained() -> None:
+    text = read("docs/tasks.md")
+    for name, kind in KINDS.items():
+        section = text.partition(f"## `{name}`")[2].partition("\n## ")[0]
+        assert section, name
+        for option in kind.options.model_fields:
+            assert f"`{option}`" in section, f"{name}.{option}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads(read("pyproject.toml"))
+    listed = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    text = read("docs/dependencies.md")
+    for requirement in listed:
+        name = re.match(r"[\w-]+", requirement)
+        assert name is not None
+        assert f"`{name.group()}`" in text, requirement
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
