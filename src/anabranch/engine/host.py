@@ -89,6 +89,8 @@ class Engine:
             "system_database_engine": self._database,
             "application_version": _APPLICATION_VERSION,
             "executor_id": self._executor_id,
+            # How long its threads sleep between looks, and so how long stopping takes.
+            "notification_listener_polling_interval_sec": 0.1,
             "log_level": "ERROR",
             "enable_otlp": False,
         }
