@@ -31,6 +31,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(scope="session")
+def httpserver_listen_address() -> tuple[str, int]:
+    """By number: a bare machine may not know the name localhost."""
+    return ("127.0.0.1", 0)
+
+
 @pytest.fixture
 def storage(tmp_path: Path) -> FileStorage:
     """An empty folder as storage."""

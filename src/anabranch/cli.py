@@ -63,6 +63,8 @@ def run(
 
 def _print_record(record: dict[str, Any], folder: Path) -> None:
     console = Console(highlight=False)
+    # Where there is no terminal the bars end without a line break.
+    console.print()
     styles = {"ready": "green", "degraded": "yellow", "failed": "red"}
     console.print(Text(record["status"], style=f"bold {styles.get(record['status'], 'cyan')}"), record["id"])
     facts = Table.grid(padding=(0, 2))

@@ -95,13 +95,12 @@ def advance(database: sa.Engine, task_id: str) -> None:
     with database.begin() as connection:
         pieces = connection.scalar(sa.select(tasks.c.pieces).where(tasks.c.id == task_id)) or []
         reached = dict(
-            connection.execute(
+            tuple(row)
+            for row in connection.execute(
                 sa.select(attempts.c.piece, sa.func.max(attempts.c.progress))
                 .where(attempts.c.task_id == task_id, attempts.c.status.in_(("running", "completed")))
                 .group_by(attempts.c.piece)
             )
-            .tuples()
-            .all()
         )
         whole = sum(piece["weight"] for piece in pieces) or 1.0
         done = sum(piece["weight"] * reached.get(piece["name"], 0.0) for piece in pieces)
