@@ -95,3 +95,26 @@ def test_an_encoder_that_is_missing_is_named() -> None:
     with pytest.raises(SetupError) as raised:
         ffmpeg.find().needs_encoder("libnothing", "A nothing picture")
     assert raised.value.code == "encoder_missing"
+
+
+@pytest.fixture
+def old_ffmpeg(tmp_path: Path) -> Path:
+    """The real ffmpeg, saying that it is an old one."""
+    script = tmp_path / "bin" / "ffmpeg"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\n"{ffmpeg.find().path}" "$@" | sed "s/^ffmpeg version [^ ]*/ffmpeg version 5.1.9-0/"\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+def test_an_old_ffmpeg_on_the_path_is_passed_over(old_ffmpeg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{old_ffmpeg.parent}:{os.environ['PATH']}")
+    assert ffmpeg.find().origin == "wheel"
+
+
+def test_an_old_ffmpeg_that_was_asked_for_is_refused(old_ffmpeg: Path) -> None:
+    with pytest.raises(SetupError) as raised:
+        ffmpeg.find(old_ffmpeg)
+    assert raised.value.code == "ffmpeg_too_old"

@@ -59,20 +59,38 @@ class Ffmpeg:
             )
 
 
+# Older ones count the time of transport streams by the tracks that are mapped, and keep a rotation that is in the
+# pixels already; measured on 5.1.
+_OLDEST = 7
+
+
 def find(configured: Path | None = None) -> Ffmpeg:
-    """The ffmpeg to use: the configured one, else the first on PATH, else the one from the wheel.
+    """The ffmpeg to use: the configured one, else the first on PATH if it is 7.0 or newer, else the shipped one.
 
     Raises:
-        SetupError: `ffmpeg_missing` when there is none or the configured one does not run.
+        SetupError: `ffmpeg_missing` when the one to use does not run, `ffmpeg_too_old` when it was configured.
     """
     if configured is not None:
-        return _inspect(str(configured), "setting")
+        found = _inspect(str(configured), "setting")
+        if _too_old(found.version):
+            raise SetupError(
+                "ffmpeg_too_old",
+                f"ffmpeg at {configured} is {found.version}; {_OLDEST}.0 is the oldest that is known to do.",
+                "Set ANABRANCH_FFMPEG to a newer one, or unset it to use the shipped one.",
+            )
+        return found
     on_path = shutil.which("ffmpeg")
-    if on_path is not None:
-        return _inspect(on_path, "path")
+    if on_path is not None and not _too_old((found := _inspect(on_path, "path")).version):
+        return found
     import imageio_ffmpeg
 
     return _inspect(imageio_ffmpeg.get_ffmpeg_exe(), "wheel")
+
+
+def _too_old(version: str) -> bool:
+    # A build from the middle of the development has no number, and is newer than any that is too old.
+    number = re.match(r"n?(\d+)\.", version)
+    return number is not None and int(number.group(1)) < _OLDEST
 
 
 @functools.cache
@@ -86,7 +104,7 @@ def _inspect(path: str, origin: str) -> Ffmpeg:
             raise SetupError(
                 "ffmpeg_missing",
                 f"ffmpeg at {path} does not run: {error}.",
-                "Set ANABRANCH_FFMPEG to a working ffmpeg 5.1 or newer, or unset it to use the shipped one.",
+                "Set ANABRANCH_FFMPEG to a working ffmpeg 7.0 or newer, or unset it to use the shipped one.",
             ) from error
 
     version = re.match(r"ffmpeg version (\S+)", ask("-version"))
