@@ -23,6 +23,8 @@ from anabranch.media.probe import probe
 from tests import clips
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_httpserver import HTTPServer
 
 QUICK = {"ANABRANCH_RETRY_SCALE": "0"}
@@ -228,6 +230,25 @@ def test_an_output_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None
     status, _, err = finish(command("run", clips.plain(), "-o", tmp_path / "file" / "out"))
     assert status == 1
     assert err.startswith("home_unwritable: ")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of eight megabytes. Only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_without_room_is_told_and_nothing_is_half_written(small_disk: Path) -> None:
+    record = run_json(clips.plain(), small_disk / "out")
+    assert record["status"] == "failed"
+    assert record["error"]["code"] == "disk_full"
+    assert not list((small_disk / "out/.anabranch/storage").rglob("*.m4s"))
 
 
 def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _stem(source: str) -> str:
 
 
 def _log_to_stderr(verbose: bool) -> None:
-    level = logging.INFO if verbose else logging.CRITICAL
+    level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=logging.CRITICAL)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -11,6 +11,13 @@ from sqlalchemy.types import TypeDecorator
 
 from anabranch.errors import SetupError
 
+# The same on every database, so that a later migration can name what it changes.
+CONSTRAINT_NAMES = {
+    "pk": "pk_%(table_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+}
+
 
 class Timestamp(TypeDecorator[int]):
     """Unix milliseconds in a 64-bit integer, the same on every database."""

@@ -7,11 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from rich.console import Console
 from rich.live import Live
 
 from anabranch import app as application
 from anabranch import progress
+from anabranch.errors import ResourceError
 from anabranch.export import export
 from anabranch.functions.fan_out import BRANCHES
 from anabranch.settings import read_settings
@@ -36,6 +38,17 @@ async def run_once(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]
     Raises:
         AnabranchError: it could not be begun; what goes wrong later stands in the record.
     """
+    try:
+        return await _run(address, folder, quiet=quiet)
+    except sa.exc.OperationalError as error:
+        raise ResourceError(
+            "database_failed",
+            f"The database in {folder} cannot be read or written: {error.orig}.",
+            "What is done is kept. Free some space or mend the disk, and give the same command again.",
+        ) from error
+
+
+async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
     settings = read_settings(home=folder / ".anabranch")
     # The same source into the same folder is the same work: it goes on, or is done already.
     media_id = f"media_{hashlib.sha256(_identity(address).encode()).hexdigest()[:26]}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import inngest
 import pytest
+import sqlalchemy as sa
 
 from anabranch.engine.journal import Event
 from tests.engine.apps import new_client, run, running
@@ -349,6 +350,29 @@ async def test_a_sleep_that_was_left_ends_when_it_would_have(tmp_path: Path) -> 
         (nap,) = engine.journal.steps(left.id).values()
     assert nap.due_at is not None
     assert nap.due_at / 1000 - started < 2.5
+
+
+async def test_a_run_outlives_a_database_that_fails_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, calls = new_client(), Calls()
+
+    @client.create_function(fn_id="steady", trigger=inngest.TriggerEvent(event="go"))
+    async def steady(ctx: inngest.Context) -> Any:
+        return await ctx.step.run("work", calls.step("work"))
+
+    async with running(tmp_path, client, [steady]) as engine:
+        settle = engine.journal.settle
+        faults = [sa.exc.OperationalError("COMMIT", None, Exception("database or disk is full"))]
+
+        def failing(*given: Any) -> bool:
+            if faults:
+                raise faults.pop()
+            return settle(*given)
+
+        monkeypatch.setattr(engine.journal, "settle", failing)
+        ended = await asyncio.wait_for(run(engine, "go"), 20)
+    assert ended.output == "work"
 
 
 @pytest.mark.slow

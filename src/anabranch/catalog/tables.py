@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from anabranch.database import Timestamp
+from anabranch.database import CONSTRAINT_NAMES, Timestamp
 
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    }
-)
+metadata = sa.MetaData(naming_convention=CONSTRAINT_NAMES)
 
 media = sa.Table(
     "media",

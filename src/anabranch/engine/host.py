@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -167,9 +168,25 @@ class Engine:
             raise asyncio.CancelledError
         self._driving.add(task)
         try:
-            await driver.drive(self._around, run_id)
+            await self._drive_on(run_id)
         finally:
             self._driving.discard(task)
+
+    async def _drive_on(self, run_id: str) -> None:
+        """Drive the run to its end, through what the database or the machine may throw in between.
+
+        A run whose driver gave up would stay where it is for ever: DBOS takes up what a dead process left, not
+        what a living one dropped.
+        """
+        for stumbles in itertools.count(1):
+            try:
+                await driver.drive(self._around, run_id)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the run must not be dropped for it)
+                wait_s = min(60, 2**stumbles)
+                _log.warning("run stumbled", run=run_id, error=repr(error)[:300], again_in_s=wait_s)
+                await asyncio.sleep(wait_s)
+            else:
+                return
 
     async def _call(self, function: Function, step_id: str, body: bytes) -> protocol.Answer:
         client = self._clients[function.id]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from anabranch.catalog import attempts, media, tasks
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, ResourceError
 from anabranch.media import source
 from anabranch.media.probe import probe
 from anabranch.media.process import Cancelled, CancelToken
@@ -46,6 +46,7 @@ _log = structlog.get_logger(__name__)
 
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
+_KEPT_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Workshop:
         with self._noting_errors(order.id):
             kind = kind_named(order.kind)
             options = kind.read_options(order.options)
+            self._check_room()
             _, seen = await self._look(order.input)
             pieces = list(kind.plan(options, seen))
             await asyncio.to_thread(self._write_plan, order, pieces, seen)
@@ -139,6 +141,16 @@ class Workshop:
     async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
         """End a task that failed for good and remove what it stored."""
         await asyncio.to_thread(self._abandon, task_id, error)
+
+    def _check_room(self) -> None:
+        """Begin nothing on a disk that is nearly full: the database would not find room to say what became of it."""
+        free = shutil.disk_usage(self._tools.scratch).free
+        if free < _KEPT_FREE_BYTES:
+            raise ResourceError(
+                "disk_full",
+                f"{free >> 20} MiB are free at {self._tools.scratch}; {_KEPT_FREE_BYTES >> 20} are kept for the rows.",
+                "Free some space; the step is tried again.",
+            )
 
     def _open(self, order: Task) -> None:
         if order.media_id is not None:
@@ -193,6 +205,7 @@ class Workshop:
         desk = self._desk(order, piece.name, seen, path, attempt, cancel, report)
         started = time.monotonic()
         with self._noting_errors(order.id, piece.name, attempt):
+            self._check_room()
             work = asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
             try:
                 result = await work
