@@ -154,6 +154,16 @@ def test_the_same_command_again_answers_from_what_is_there(tmp_path: Path) -> No
     assert first == second
 
 
+def test_a_record_that_failed_is_tried_again_by_the_same_command(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    broken = run_json(clips.plain(), out, ANABRANCH_SPEECH_MODEL="/nowhere/model")
+    assert broken["status"] == "degraded"
+    mended = run_json(clips.plain(), out)
+    assert mended["status"] == "ready"
+    named = {path.name for path in (out / ".anabranch/storage/media").iterdir()}
+    assert named == {mended["id"]}
+
+
 def test_two_commands_do_not_work_in_the_same_folder(tmp_path: Path) -> None:
     import fcntl
 

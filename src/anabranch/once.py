@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.live import Live
 
 from anabranch import app as application
 from anabranch import progress
+from anabranch.catalog import media
 from anabranch.errors import ResourceError
 from anabranch.export import export
 from anabranch.functions.fan_out import BRANCHES
@@ -50,9 +52,8 @@ async def run_once(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]
 
 async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
     settings = read_settings(home=folder / ".anabranch")
-    # The same source into the same folder is the same work: it goes on, or is done already.
-    media_id = f"media_{hashlib.sha256(_identity(address).encode()).hexdigest()[:26]}"
     async with application.open_app(settings) as app:
+        media_id = await asyncio.to_thread(_media_id, app, _identity(address))
         run_id = await application.upload(app, media_id, address)
         watching = asyncio.create_task(_watch(app, media_id, address, quiet=quiet))
         try:
@@ -63,6 +64,21 @@ async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         return export(app.database, app.storage, media_id, folder)
+
+
+def _media_id(app: application.App, identity: str) -> str:
+    """The media row of this source in this folder: it goes on, or is done already.
+
+    One that failed or degraded is left for a new one, since whoever repeats the command wants it tried again.
+    """
+    for generation in itertools.count():
+        media_id = f"media_{hashlib.sha256(f'{identity} {generation}'.encode()).hexdigest()[:26]}"
+        row = media.get(app.database, media_id)
+        if row is None or row.status in ("processing", "ready"):
+            return media_id
+        for key in list(app.storage.keys(f"media/{media_id}/")):
+            app.storage.delete(key)
+    raise AssertionError("counting has no end")
 
 
 def _identity(address: str) -> str:

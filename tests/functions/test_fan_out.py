@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from anabranch.app import open_app, upload
 from anabranch.catalog import attempts, media, tasks
@@ -162,6 +163,29 @@ async def test_nothing_is_kept_that_no_output_names(tmp_path: Path, performed: C
         named = {stored["key"] for task in done for stored in (task.output or {})["files"]}
         assert set(app.storage.keys("")) == named
     assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+
+
+async def test_a_piece_whose_result_the_engine_lost_is_not_done_again(
+    tmp_path: Path, performed: Callable[..., Counter[str]]
+) -> None:
+    """A process that dies between the catalog's row and the journal's."""
+    counted = performed()
+    first, keys, _ = await run(tmp_path, clips.plain())
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        with app.database.begin() as connection:
+            forget = "UPDATE steps SET status = 'pending', result = NULL, ended_at = NULL"
+            connection.execute(sa.text(forget))
+            connection.execute(sa.text("UPDATE runs SET status = 'running', ended_at = NULL"))
+            ids = list(connection.scalars(sa.text("SELECT id FROM runs ORDER BY created_at")))
+            connection.execute(sa.text("DELETE FROM workflow_status"))
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        await app.engine.ended(ids[0])
+        await app.engine.drained()
+        second = media.record(app.database, "med_1")
+        assert sorted(app.storage.keys("")) == keys
+    assert set(counted.values()) == {1}
+    assert second is not None
+    assert (second["status"], second["hlsUrl"]) == ("ready", first["hlsUrl"])
 
 
 async def test_an_event_without_its_data_fails_and_says_what_it_needs(tmp_path: Path) -> None:

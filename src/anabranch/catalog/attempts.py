@@ -41,9 +41,20 @@ def advance(database: sa.Engine, task_id: str, piece: str, attempt: int, progres
         )
 
 
-def complete(database: sa.Engine, task_id: str, piece: str, attempt: int) -> None:
-    """Note that an attempt did what it was for."""
-    _end(database, task_id, piece, attempt, status="completed", progress=1.0)
+def complete(database: sa.Engine, task_id: str, piece: str, attempt: int, result: dict[str, Any]) -> None:
+    """Note that an attempt did what it was for, and what it came to."""
+    _end(database, task_id, piece, attempt, status="completed", progress=1.0, result=result)
+
+
+def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
+    """What the piece came to, or None when no attempt at it has been completed."""
+    with database.connect() as connection:
+        result: dict[str, Any] | None = connection.scalar(
+            sa.select(attempts.c.result).where(
+                attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.status == "completed"
+            )
+        )
+    return result
 
 
 def fail(database: sa.Engine, task_id: str, piece: str, attempt: int, error: dict[str, Any]) -> None:

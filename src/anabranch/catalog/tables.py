@@ -66,6 +66,8 @@ attempts = sa.Table(
     sa.Column("progress", sa.Float, nullable=False),
     # media seconds made for each second of the clock
     sa.Column("speed", sa.Float),
+    # what a completed one came to, for whoever asks for the piece again
+    sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),

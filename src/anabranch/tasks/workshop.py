@@ -106,12 +106,18 @@ class Workshop:
     async def perform(self, order: Task, piece: Piece, seen: Probe) -> dict[str, Json]:
         """Do one piece of a task, once there is a slot for it.
 
+        An engine may ask twice: it died, or its answer was lost, before it had noted the result. Then the piece is
+        not done again.
+
         Returns:
             what the kind says of it, for `join`.
 
         Raises:
             AnabranchError: it failed; nothing it wrote is visible.
         """
+        done = await asyncio.to_thread(attempts.result_of, self._database, order.id, piece.name)
+        if done is not None:
+            return done
         path, _ = await self._look(order.input)
         async with self._slot(piece):
             attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
@@ -121,12 +127,17 @@ class Workshop:
     async def join(self, order: Task, results: list[dict[str, Json]], seen: Probe) -> dict[str, Json]:
         """Make the output of the pieces' results, end the task with it, and sweep what lost attempts left.
 
+        Asked again, it answers with the output that the task ended with.
+
         Returns:
             the task's output, as clients see it.
 
         Raises:
             AnabranchError: the pieces do not fit together.
         """
+        task = await asyncio.to_thread(tasks.get, self._database, order.id)
+        if task is not None and task.status == "completed" and task.output is not None:
+            return task.output
         path, _ = await self._look(order.input)
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
@@ -213,7 +224,7 @@ class Workshop:
                 cancel.cancel()
                 await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
                 raise
-            await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt)
+            await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
             await asyncio.to_thread(tasks.advance, self._database, order.id)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
         return result
@@ -297,7 +308,7 @@ class Workshop:
         }
 
     def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int) -> None:
-        attempts.complete(self._database, order.id, "join", attempt)
+        attempts.complete(self._database, order.id, "join", attempt, told)
         tasks.complete(self._database, order.id, told)
         self._sweep(_prefix(order), {stored.key for stored in output.files})
         self._release(order.input)
