@@ -55,6 +55,7 @@ def _layer(path: Path) -> str:
 def _imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        assert not getattr(node, "level", 0), f"{path.relative_to(SOURCE)} must name what it imports in full"
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "anabranch":
             parts = (node.module or "").split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}

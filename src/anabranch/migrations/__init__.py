@@ -16,14 +16,27 @@ if TYPE_CHECKING:
 
 def upgrade(database: sa.Engine) -> None:
     """Create or change the tables, unless they are as they should be."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    with database.connect() as connection:
+        head = ScriptDirectory.from_config(config(connection)).get_current_head()
+        if MigrationContext.configure(connection).get_current_revision() == head:
+            return
     with database.begin() as connection:
-        if database.dialect.name == "sqlite":
-            # Two processes that start together must not both create the tables; the driver itself takes the
-            # write lock only at the first change of a row.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        if MigrationContext.configure(connection).get_current_revision() != head:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        _lock(connection)
+        # Looks again, under the lock, at what is left to do: another process may have done it.
+        command.upgrade(config(connection), "head")
+
+
+def config(connection: sa.Connection) -> Config:
+    """What Alembic's commands need to work on `connection`, without a file."""
+    found = Config(attributes={"connection": connection})
+    found.set_main_option("script_location", str(Path(__file__).parent))
+    return found
+
+
+def _lock(connection: sa.Connection) -> None:
+    # Two processes that start together must not both create the tables. Either lock ends with the transaction.
+    if connection.dialect.name == "sqlite":
+        # The driver itself takes the write lock only at the first change of a row.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('anabranch migrations'))")

@@ -7,11 +7,15 @@ from alembic import context
 from anabranch.catalog import tables as catalog
 from anabranch.engine import tables as engine
 
+TABLES = {*catalog.metadata.tables, *engine.metadata.tables}
+
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=[catalog.metadata, engine.metadata],
     # SQLite changes a table by making it anew.
     render_as_batch=True,
+    # DBOS keeps its tables in the same database; a generated migration would drop them.
+    include_name=lambda name, kind, _parents: kind != "table" or name in TABLES,
 )
 with context.begin_transaction():
     context.run_migrations()
