@@ -44,7 +44,7 @@ def ours(wav: Path) -> str:
             model=None,
             scratch=Path(scratch),
             threads=1,
-            on_progress=lambda done: None,
+            on_progress=lambda _: None,
             cancel=CancelToken(),
         ).text
 

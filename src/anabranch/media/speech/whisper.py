@@ -20,7 +20,7 @@ from anabranch.media.speech import REFUSED
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
 
-# Measured on silence, noise and music on one side and 821 words of read and spoken English on the other; see
+# Measured on silence, noise and music on one side and 485 words of read and spoken English on the other; see
 # docs/benchmarks.md.
 _VAD = {"threshold": 0.5, "min_speech_duration_ms": 250, "min_silence_duration_ms": 500, "speech_pad_ms": 200}
 _LEAST_LOGPROB = -1.0
