@@ -165,7 +165,8 @@ def _gif_arguments(options: VideoOptions, desk: Desk, video: VideoTrack, fitted:
         f"{','.join(parts)},split[a][b];"
         # One palette for the clip, weighed by what moves: what stands still needs few colours.
         "[a]palettegen=stats_mode=diff[palette];"
-        # A fixed pattern keeps still areas still, where error diffusion makes them crawl and the file grow.
+        # A fixed pattern keeps still areas still; error diffusion makes them crawl, and the file a fifth larger at no
+        # better likeness (docs/benchmarks.md).
         "[b][palette]paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
     )
     arguments = ["-threads", str(desk.threads), *opening.arguments(desk.source, desk.probe, start_s)]
