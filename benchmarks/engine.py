@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.engine.apps import new_client, run, running
 
-from anabranch.engine.journal import Event
+from anabranch.engine.events import Event
 
 ROUNDS = 5
 

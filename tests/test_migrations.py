@@ -46,7 +46,7 @@ def test_migrating_gives_the_tables_that_the_code_expects(url: str) -> None:
     database = open_database(url)
     migrations.upgrade(database)
     assert _differences(database) == []
-    assert _partial_indexes(database) == {"ix_runs_running", "ix_steps_waiting"}
+    assert _partial_indexes(database) == {"ix_runs_open", "ix_steps_waiting", "ix_deliveries_not_handed_over"}
     database.dispose()
 
 

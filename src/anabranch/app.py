@@ -15,8 +15,8 @@ import inngest.fast_api
 
 from anabranch import migrations
 from anabranch.database import open_database
+from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
-from anabranch.engine.journal import Event
 from anabranch.errors import SetupError
 from anabranch.functions import fan_out, process_task
 from anabranch.media import ffmpeg

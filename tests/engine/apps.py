@@ -12,8 +12,8 @@ import inngest.fast_api
 
 from anabranch import migrations
 from anabranch.database import open_database
+from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
-from anabranch.engine.journal import Event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.engine import backoff, protocol
+from anabranch.engine.durations import read_duration_s
 from anabranch.engine.expressions import holds
 from anabranch.engine.protocol import Errored, Met, Returned
 
@@ -55,12 +56,12 @@ def test_no_answer_breaks_the_reader(status: int, body: bytes | str) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("1h30m", 5400), ("500ms", 0.5), ("2d", 172800), ("1w", 604800)])
 def test_durations_are_read(text: str, seconds: float) -> None:
-    assert protocol.read_duration_s(text) == seconds
+    assert read_duration_s(text) == seconds
 
 
 def test_a_duration_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="soon"):
-        protocol.read_duration_s("soon")
+        read_duration_s("soon")
 
 
 def test_waits_follow_the_schedule_with_jitter() -> None:

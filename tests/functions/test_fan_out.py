@@ -189,7 +189,7 @@ async def test_a_piece_whose_result_the_engine_lost_is_not_done_again(
 
 
 async def test_an_event_without_its_data_fails_and_says_what_it_needs(tmp_path: Path) -> None:
-    from anabranch.engine.journal import Event
+    from anabranch.engine.events import Event
 
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
         (event_id,) = await app.engine.send([Event("video/uploaded", {"mediaId": "med_2"})])

@@ -25,6 +25,14 @@ media = sa.Table(
     sa.Column("transcription_url", sa.Text),
     sa.Column("renditions", sa.JSON, nullable=False),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # what the client calls it and keeps with it
+    sa.Column("title", sa.Text),
+    sa.Column("alt", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False, server_default="{}"),
+    # whether its files are served to signed addresses only
+    sa.Column("private", sa.Boolean, nullable=False, server_default=sa.false()),
+    # percent, 0 to 100; it never goes back
+    sa.Column("progress", sa.Float, nullable=False, server_default="0"),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("updated_at", Timestamp, nullable=False),
 )
@@ -48,6 +56,8 @@ tasks = sa.Table(
     sa.Column("pieces", sa.JSON(none_as_null=True)),
     sa.Column("output", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # told when it ends
+    sa.Column("webhook_url", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
     sa.Column("finished_at", Timestamp),
@@ -71,4 +81,150 @@ attempts = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
+)
+
+# What clients may read and use as input: sources that were uploaded or imported, and the outputs of tasks.
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("media_id", sa.Text, index=True),
+    sa.Column("task_id", sa.Text, index=True),
+    # source, or what a task made: source too when it is media itself, track for captions, intelligence for a transcript
+    sa.Column("object", sa.Text, nullable=False),
+    # video, image, audio or text
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    # waiting, ready or failed
+    sa.Column("status", sa.Text, nullable=False),
+    # where its bytes are; null until ready
+    sa.Column("key", sa.Text, index=True),
+    sa.Column("filesize", sa.BigInteger),
+    # width, height, duration, codecs, as far as known
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("ref", sa.Text),
+    sa.Column("folder", sa.Text),
+    sa.Column("filename", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    # the address that it was imported from
+    sa.Column("original", sa.Text),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False),
+)
+
+# Uploads that come in parts. How much has come is the size of the partial file, never a number kept here.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("media_id", sa.Text, nullable=False),
+    # null until the client says
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Column("finished_at", Timestamp),
+)
+
+# What happened, in order: what streams resume from and webhooks tell.
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    # such as media.ready
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("media_id", sa.Text, index=True),
+    sa.Column("task_id", sa.Text),
+    # what it was about, as it was then
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    # a number is never given twice, also when the newest row was deleted
+    sqlite_autoincrement=True,
+)
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    # names of changes, `*` ends a prefix
+    sa.Column("topics", sa.JSON, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    # active, paused (by its owner) or disabled (it answered 410)
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("change_id", sa.Text, nullable=False, index=True),
+    # null for the address that a task named itself
+    sa.Column("endpoint_id", sa.Text, index=True),
+    sa.Column("url", sa.Text, nullable=False),
+    # pending, delivered, failed (all attempts were) or dropped (its endpoint is gone)
+    sa.Column("status", sa.Text, nullable=False),
+    # when the engine was told of it
+    sa.Column("handed_over_at", Timestamp),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("ended_at", Timestamp),
+)
+sa.Index(
+    "ix_deliveries_not_handed_over",
+    deliveries.c.id,
+    sqlite_where=deliveries.c.handed_over_at.is_(None),
+    postgresql_where=deliveries.c.handed_over_at.is_(None),
+)
+
+delivery_attempts = sa.Table(
+    "delivery_attempts",
+    metadata,
+    sa.Column("delivery_id", sa.Text, sa.ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    # what came back: a status and the beginning of the body, or why nothing did
+    sa.Column("status_code", sa.Integer),
+    sa.Column("answer", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("took_ms", sa.Integer, nullable=False),
+    sa.Column("started_at", Timestamp, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # its first characters, to tell it from others
+    sa.Column("prefix", sa.Text, nullable=False),
+    # SHA-256; a key has 128 random bits, so there is nothing to guess and nothing to salt
+    sa.Column("hash", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("last_used_at", Timestamp),
+    sa.Column("revoked_at", Timestamp),
+)
+
+# Made once and kept: what signs addresses and calls.
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+)
+
+# Answers to requests that carried an Idempotency-Key, for a day.
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    # SHA-256 of method, path and body
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    # null while the request is worked on
+    sa.Column("status_code", sa.Integer),
+    sa.Column("body", sa.JSON),
+    sa.Column("created_at", Timestamp, nullable=False),
 )

@@ -29,12 +29,16 @@ import structlog
 
 from anabranch import clock
 from anabranch.engine import backoff, protocol
-from anabranch.engine.journal import Event, Published, Step
+from anabranch.engine.admission import limits_of
+from anabranch.engine.durations import read_duration_s
+from anabranch.engine.journal import Published, Step
 from anabranch.engine.protocol import Errored, Met, Returned
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from anabranch.engine.events import Event
+    from anabranch.engine.gate import Gate
     from anabranch.engine.journal import Journal, Run
     from anabranch.engine.protocol import Function, Op
     from anabranch.engine.wakeups import Wakeups
@@ -42,8 +46,6 @@ if TYPE_CHECKING:
 Json = Any
 
 _log = structlog.get_logger(__name__)
-
-FUNCTION_FAILED = "inngest/function.failed"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Surroundings:
         call: sends a request body to a function, for the whole of it or one step by hashed id.
         spread: told what publishing came to, so that new runs start and waiting steps wake.
         wakeups: where a step waits for what happens elsewhere in this process.
+        gate: how many calls of a function run at once.
         retry_scale: factor on the wait between attempts.
     """
 
@@ -64,12 +67,13 @@ class Surroundings:
     call: Callable[[Function, str, bytes], Awaitable[protocol.Answer]]
     spread: Callable[[Published], None]
     wakeups: Wakeups
+    gate: Gate
     retry_scale: float
 
 
 async def drive(around: Surroundings, run_id: str) -> None:
     """Take the run to its end. Returns at once when it has ended."""
-    run = await asyncio.to_thread(around.journal.run, run_id)
+    run = await _begun(around, run_id)
     if run is None or run.status != "running":
         return
     function = around.functions.get(run.function_id)
@@ -78,20 +82,45 @@ async def drive(around: Surroundings, run_id: str) -> None:
         await end(around, run, "failed", error=error)
         return
     with structlog.contextvars.bound_contextvars(run=run.id, function=function.id):
-        await _Walk(around, run, function).to_the_end()
+        events = await asyncio.to_thread(around.journal.events_of, run) if function.flow.batch else [run.event]
+        limit_s = function.flow.finish_timeout_s
+        left_s = None if limit_s is None else limit_s - (clock.now_ms() - (run.started_at or run.created_at)) / 1000
+        try:
+            async with asyncio.timeout(left_s) as limit:
+                await _Walk(around, run, function, events).to_the_end()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.warning("run took too long", limit_s=limit_s)
+            await cancel(around, run.id)
+
+
+async def _begun(around: Surroundings, run_id: str) -> Run | None:
+    """The run, once its time to start has come or it has ended."""
+    while True:
+        with around.wakeups.expect((run_id, "start")) as woken:
+            run = await asyncio.to_thread(around.journal.begin, run_id)
+            if run is None or run.status != "queued":
+                return run
+            function = around.functions.get(run.function_id)
+            limit_s = function.flow.start_timeout_s if function else None
+            deadline = None if limit_s is None else run.created_at + int(limit_s * 1000)
+            if deadline is not None and clock.now_ms() >= deadline:
+                await cancel(around, run_id)
+                return None
+            await _until(min(at for at in (run.due_at, deadline) if at is not None), woken)
 
 
 async def end(
     around: Surroundings, run: Run, status: str, *, output: Json = None, error: Mapping[str, Json] | None = None
 ) -> None:
-    """End the run, start the functions that listen to failures, and wake the step that invoked it."""
+    """End the run, start the functions that listen to that, and wake the step that invoked it."""
     published = await asyncio.to_thread(
         around.journal.end,
         run.id,
         status,
         output=output,
         error=error,
-        announce=_failure_event(run, error) if error is not None else None,
         functions=list(around.functions.values()),
     )
     _log.info("run ended", run=run.id, function=run.function_id, status=status)
@@ -100,18 +129,25 @@ async def end(
     around.wakeups.wake(run.id)
 
 
-def _failure_event(run: Run, error: Mapping[str, Json]) -> Event | None:
-    # A failure of what handles failures is not announced: it would start itself for ever.
-    if run.event.name == FUNCTION_FAILED:
-        return None
-    told = {"function_id": run.function_id, "run_id": run.id, "error": dict(error), "event": run.event.to_dict()}
-    return Event(name=FUNCTION_FAILED, id=f"{run.id}.failed", data=told)
+async def cancel(around: Surroundings, run_id: str) -> bool:
+    """End the run where it stands. False when it had ended already."""
+    published = await asyncio.to_thread(around.journal.cancel, run_id, list(around.functions.values()))
+    around.spread(published)
+    return run_id in published.cancelled
+
+
+class StartedTooLate(Exception):  # noqa: N818  (not an error of anybody's: the function asked for it)
+    """The run waited longer for a place than its function allows."""
 
 
 class _Walk:
     """One process's walk through one run: what it knows of the steps, and those it is settling."""
 
-    def __init__(self, around: Surroundings, run: Run, function: Function) -> None:
+    def __init__(self, around: Surroundings, run: Run, function: Function, events: Sequence[Event]) -> None:
+        self._events = [event.to_dict() for event in events]
+        self._limits = limits_of(function, self._events[0])
+        # A run that waits for its very first call has not started.
+        self._started = False
         self._around = around
         self._journal = around.journal
         self._run = run
@@ -136,18 +172,40 @@ class _Walk:
                         return
                     continue
                 await self._settle_met(answer.ops)
+        except StartedTooLate:
+            await cancel(self._around, self._run.id)
         finally:
             await _cancel_all(self._settling.values())
 
     async def _ask(self, step_id: str, failures: int) -> protocol.Answer:
-        body = protocol.request_body(
-            run_id=self._run.id,
-            event=self._run.event.to_dict(),
-            steps={key: value for key, value in self._results.items() if key != protocol.WHOLE_FUNCTION},
-            attempt=failures,
-            max_attempts=self._function.max_attempts,
-        )
-        return await self._around.call(self._function, step_id, body)
+        async with self._place():
+            body = protocol.request_body(
+                run_id=self._run.id,
+                function_id=self._function.id,
+                events=self._events,
+                steps={key: value for key, value in self._results.items() if key != protocol.WHOLE_FUNCTION},
+                attempt=failures,
+                max_attempts=self._function.max_attempts,
+            )
+            return await self._around.call(self._function, step_id, body)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the calls that may run at once. Too long a wait for the first one cancels the run."""
+        limit_s = self._function.flow.start_timeout_s
+        if self._started or limit_s is None:
+            async with self._around.gate.hold(self._limits, self._run.rank):
+                yield
+            return
+        left_s = limit_s - (clock.now_ms() - self._run.created_at) / 1000
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(max(0.0, left_s)):
+                    await stack.enter_async_context(self._around.gate.hold(self._limits, self._run.rank))
+            except TimeoutError:
+                raise StartedTooLate from None
+            self._started = True
+            yield
 
     async def _fail_whole(self, answer: Errored, failures: int) -> int:
         """Wait for the next attempt at the function, or end the run. Returns the failures so far, 0 when ended."""
@@ -232,7 +290,7 @@ class _Walk:
         child, new = await asyncio.to_thread(self._journal.invoke, self._run.id, step.id, function_id, data)
         with self._around.wakeups.expect(child.id) as woken:
             if new:
-                self._around.spread(Published((child.id,), ()))
+                self._around.spread(Published((child.id,)))
             ended = await self._ended(child.id, step.due_at, woken)
         if ended is None:
             error = protocol.error("InvokeTimeout", f"{function_id} did not end in time")
@@ -244,10 +302,10 @@ class _Walk:
 
     async def _ended(self, run_id: str, due_at: int | None, woken: asyncio.Event) -> Run | None:
         run = await asyncio.to_thread(self._journal.run, run_id)
-        if run is not None and run.status == "running":
+        if run is not None and run.ended_at is None:
             await _until(due_at, woken)
             run = await asyncio.to_thread(self._journal.run, run_id)
-        return run if run is not None and run.status != "running" else None
+        return run if run is not None and run.ended_at is not None else None
 
     async def _write(self, step_id: str, status: str, result: Json) -> Json:
         """Write the step's result, or read the one that was there first."""
@@ -273,7 +331,7 @@ def _as_step(op: Op) -> Step:
 
 
 def _after(duration: str) -> int:
-    return clock.now_ms() + int(protocol.read_duration_s(duration) * 1000)
+    return clock.now_ms() + int(read_duration_s(duration) * 1000)
 
 
 def _of_step(answer: protocol.Answer, step_id: str) -> Returned | Errored:

@@ -1,4 +1,4 @@
-"""Expressions: conditions on events, in CEL, as SDKs write them (`event.data.id == async.data.id`)."""
+"""Expressions: conditions on events and keys made of them, in CEL, as SDKs write them (`event.data.id == async.data.id`)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,17 @@ def holds(expression: str | None, names: Mapping[str, Any]) -> bool:
     except Exception as error:  # noqa: BLE001  (the library raises many kinds; none may stop an event)
         _log.warning("condition does not evaluate", expression=expression, error=str(error))
         return False
+
+
+def value_of(expression: str | None, names: Mapping[str, Any]) -> Any:
+    """What the expression comes to; None without one, or when it cannot be evaluated."""
+    if not expression:
+        return None
+    try:
+        return _compile(expression).execute(dict(names))
+    except Exception as error:  # noqa: BLE001  (the library raises many kinds; none may stop an event)
+        _log.warning("expression does not evaluate", expression=expression, error=str(error))
+        return None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ taken up again when the process comes back. What a run has come to is the journa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import itertools
 import logging
@@ -17,10 +18,13 @@ import httpx2
 import structlog
 from dbos import DBOS, SetWorkflowID
 
-from anabranch.engine import driver, protocol
-from anabranch.engine.journal import Event, Journal, Published, Run
+from anabranch import clock
+from anabranch.engine import driver, protocol, schedule, signing
+from anabranch.engine.gate import Gate
+from anabranch.engine.journal import Journal, Published, Run
 from anabranch.engine.protocol import Errored, Function
 from anabranch.engine.wakeups import Wakeups
+from anabranch.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +32,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from dbos import DBOSConfig
 
+    from anabranch.engine.events import Event
+
 Json = Any
+
+# How many calls run at once is for each function to say.
+_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
 
 _log = structlog.get_logger(__name__)
 
@@ -45,16 +54,26 @@ class Engine:
         executor_id: who this process is. Two that live at once must differ; one that comes back after a crash
             must be the same, since it takes up the runs it left.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule.
+        signing_key: signs every call, and every answer must be signed with it; None for apps in development.
     """
 
-    def __init__(self, database: sa.Engine, *, executor_id: str = "local", retry_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        database: sa.Engine,
+        *,
+        executor_id: str = "local",
+        retry_scale: float = 1.0,
+        signing_key: str | None = None,
+    ) -> None:
+        self._signing_key = signing_key
         self._database = database
         self._executor_id = executor_id
         self._functions: dict[str, Function] = {}
         self._clients: dict[str, httpx2.AsyncClient] = {}
         self._wakeups = Wakeups()
-        self._driving: set[asyncio.Task[None]] = set()
+        self._driving: dict[str, asyncio.Task[None]] = {}
         self._starting: set[asyncio.Task[None]] = set()
+        self._scheduling: asyncio.Task[None] | None = None
         self._stopping = False
         self.journal = Journal(database)
         self._around = driver.Surroundings(
@@ -63,8 +82,14 @@ class Engine:
             call=self._call,
             spread=self._spread,
             wakeups=self._wakeups,
+            gate=Gate(),
             retry_scale=retry_scale,
         )
+
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """The registered functions by id."""
+        return self._functions
 
     def register(self, configs: Iterable[Mapping[str, Json]], app: Any = None) -> None:
         """Register an app's functions, given as in the body of a registration request.
@@ -72,14 +97,39 @@ class Engine:
         Args:
             configs: the entries of `functions`.
             app: an ASGI application that answers in this process; None when the URLs are to be called for real.
+
+        Raises:
+            OptionError: `invalid_registration`.
         """
+        functions = [_read_function(config) for config in configs]
         transport = httpx2.ASGITransport(app) if app is not None else None
         # A step may take hours, so reading has no time limit; a host that cannot be reached is known sooner.
-        client = httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(None, connect=10.0), trust_env=False)
-        for config in configs:
-            function = Function.from_registration(config)
+        client = httpx2.AsyncClient(
+            transport=transport, timeout=httpx2.Timeout(None, connect=10.0), limits=_NO_LIMITS, trust_env=False
+        )
+        for function in functions:
             self._functions[function.id] = function
             self._clients[function.id] = client
+        self._wakeups.wake("schedule")
+
+    async def register_app(
+        self, app_id: str, url: str, configs: Sequence[Mapping[str, Json]], *, sdk: str = "", framework: str = ""
+    ) -> None:
+        """Register an app that is served elsewhere, and remember it. Functions that it had and has no more are gone.
+
+        Raises:
+            OptionError: `invalid_registration`.
+        """
+        known = {row.id: row for row in await asyncio.to_thread(self.journal.apps)}
+        self.register(configs)
+        now = {str(config["id"]) for config in configs}
+        if app_id in known:
+            for config in known[app_id].functions:
+                if config["id"] not in now:
+                    self._functions.pop(config["id"], None)
+                    self._clients.pop(config["id"], None)
+        await asyncio.to_thread(self.journal.save_app, app_id, url, sdk, framework, list(configs))
+        _log.info("app registered", app=app_id, url=url, functions=len(now))
 
     async def start(self) -> None:
         """Take up what was left running, and be ready for events. Call within the event loop that will drive."""
@@ -105,15 +155,19 @@ class Engine:
 
         self._workflow = drive
         DBOS.launch()
-        for run_id in await asyncio.to_thread(self.journal.running):
+        for row in await asyncio.to_thread(self.journal.apps):
+            self.register(row.functions)
+        for run_id in await asyncio.to_thread(self.journal.unfinished):
             self._start_run(run_id)
+        self._scheduling = asyncio.create_task(self._follow_schedules(), context=contextvars.Context())
 
     async def stop(self) -> None:
         """Leave the runs where they are; the next start takes them up."""
         self._stopping = True
-        for task in [*self._starting, *self._driving]:
+        tasks = [*self._starting, *self._driving.values(), *([self._scheduling] if self._scheduling else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._starting, *self._driving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
         # DBOS had made its own threads the loop's, and has shut them down.
         self._loop.set_default_executor(ThreadPoolExecutor())
@@ -132,7 +186,7 @@ class Engine:
             run = await asyncio.to_thread(self.journal.run, run_id)
             if run is None:
                 raise KeyError(run_id)
-            if run.status == "running":
+            if run.ended_at is None:
                 await woken.wait()
                 run = await asyncio.to_thread(self.journal.run, run_id)
         assert run is not None
@@ -140,15 +194,53 @@ class Engine:
 
     async def drained(self) -> None:
         """Return once no run is left running, those that ended runs have started among them."""
-        while running := await asyncio.to_thread(self.journal.running):
-            for run_id in running:
+        while unfinished := await asyncio.to_thread(self.journal.unfinished):
+            for run_id in unfinished:
                 await self.ended(run_id)
+
+    async def cancel(self, run_id: str) -> bool:
+        """End a run where it stands. False when it had ended already, or there is none."""
+        return await driver.cancel(self._around, run_id)
+
+    async def rerun(self, run_id: str, from_step: str | None = None) -> str | None:
+        """Start a run anew for the same event, from its beginning or from a step. None when there is no such thing."""
+        new = await asyncio.to_thread(self.journal.rerun, run_id, from_step)
+        if new is not None:
+            self._start_run(new)
+        return new
+
+    async def _follow_schedules(self) -> None:
+        """Start the runs of functions with a schedule, for ever."""
+        looked_at = clock.now_ms()
+        while True:
+            with self._wakeups.expect("schedule") as changed:
+                scheduled = [(one, cron) for one in self._functions.values() for cron in one.crons]
+                due = [(schedule.next_ms(cron, looked_at), cron, one) for one, cron in scheduled]
+                now = clock.now_ms()
+                for moment, cron, function in due:
+                    if moment <= now:
+                        self._spread(await asyncio.to_thread(self._tick, function, cron, moment))
+                looked_at = now
+                waits_s = [(moment - now) / 1000 for moment, _, _ in due if moment > now]
+                # A look a minute, since clocks are set and laptops sleep.
+                wait_s = 0.0 if len(waits_s) < len(due) else min([60.0, *waits_s])
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), wait_s)
+
+    def _tick(self, function: Function, cron: str, moment: int) -> Published:
+        return self.journal.tick(function, cron, moment, list(self._functions.values()))
 
     def _spread(self, published: Published) -> None:
         for run_id in published.run_ids:
             self._start_run(run_id)
         for key in published.woken:
             self._wakeups.wake(key)
+        for run_id in published.cancelled:
+            # Whoever waits to start it, drives it, or waits for its end.
+            self._wakeups.wake((run_id, "start"))
+            if run_id in self._driving:
+                self._driving[run_id].cancel()
+            self._wakeups.wake(run_id)
 
     def _start_run(self, run_id: str) -> None:
         # In an empty context: DBOS would take a run started from within another for its child.
@@ -161,16 +253,18 @@ class Engine:
             await DBOS.start_workflow_async(self._workflow, run_id)
 
     async def _drive(self, run_id: str) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         if self._stopping:
             # It began between the cancelling and the end; DBOS keeps as pending what is cancelled.
             raise asyncio.CancelledError
-        self._driving.add(task)
+        driving = self._driving[run_id] = asyncio.create_task(self._drive_on(run_id))
         try:
-            await self._drive_on(run_id)
+            await driving
+        except asyncio.CancelledError:
+            # A run that was cancelled has ended; a process that stops leaves its runs to the next one.
+            if self._stopping or not driving.cancelled():
+                raise
         finally:
-            self._driving.discard(task)
+            del self._driving[run_id]
 
     async def _drive_on(self, run_id: str) -> None:
         """Drive the run to its end, through what the database or the machine may throw in between.
@@ -191,9 +285,31 @@ class Engine:
     async def _call(self, function: Function, step_id: str, body: bytes) -> protocol.Answer:
         client = self._clients[function.id]
         url = httpx2.URL(function.url).copy_merge_params({"fnId": function.id, "stepId": step_id})
-        headers = {"content-type": "application/json", "x-inngest-server-kind": "dev"}
+        kind = "dev" if self._signing_key is None else "cloud"
+        headers = {"content-type": "application/json", "x-inngest-server-kind": kind}
+        if self._signing_key is not None:
+            headers[signing.HEADER] = signing.sign(body, self._signing_key)
         try:
             response = await client.post(url, content=body, headers=headers)
         except httpx2.HTTPError as error:
             return Errored(protocol.error(type(error).__name__, f"{function.url} cannot be called: {error}"))
+        if self._signing_key is not None and response.status_code < 400:
+            signature = response.headers.get(signing.HEADER)
+            if not signing.is_signed(response.content, signature, self._signing_key):
+                message = f"{function.url} answered without a good signature; has the app this engine's signing key?"
+                return Errored(protocol.error("UnsignedAnswer", message))
         return protocol.read_answer(response.status_code, response.headers, response.content)
+
+
+def _read_function(config: Mapping[str, Json]) -> Function:
+    try:
+        function = Function.from_registration(config)
+        for cron in function.crons:
+            schedule.next_ms(cron, clock.now_ms())
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise OptionError(
+            "invalid_registration",
+            f"Function {config.get('id', '?')} cannot be registered: {type(error).__name__}: {error}.",
+            "Send what an Inngest SDK sends.",
+        ) from None
+    return function

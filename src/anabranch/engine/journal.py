@@ -6,53 +6,32 @@ ended, changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.database import insert_once
+from anabranch.engine import admission
+from anabranch.engine.events import (
+    FUNCTION_CANCELLED,
+    FUNCTION_FAILED,
+    FUNCTION_FINISHED,
+    FUNCTION_INVOKED,
+    SCHEDULED,
+    Event,
+)
 from anabranch.engine.expressions import holds
-from anabranch.engine.tables import events, runs, steps
-from anabranch.ids import new_id
+from anabranch.engine.tables import apps, events, run_events, runs, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+    from anabranch.engine.flow import Cancel
     from anabranch.engine.protocol import Function
 
 Json = Any
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened. Functions that listen to its name are started by it.
-
-    Attributes:
-        name: such as `video/uploaded`.
-        data: JSON object.
-        id: its identity: an event that comes twice with the same id counts once. Made up when not given.
-        ts: when it happened, Unix milliseconds.
-        user: JSON object about the user, or None.
-        v: the version of the data's shape, or None.
-    """
-
-    name: str
-    data: dict[str, Json] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: new_id("evt"))
-    ts: int = field(default_factory=clock.now_ms)
-    user: dict[str, Json] | None = None
-    v: str | None = None
-
-    def to_dict(self) -> dict[str, Json]:
-        """As a function sees it."""
-        seen = {"id": self.id, "name": self.name, "data": self.data, "ts": self.ts}
-        if self.user is not None:
-            seen["user"] = self.user
-        if self.v is not None:
-            seen["v"] = self.v
-        return seen
 
 
 @dataclass(frozen=True)
@@ -60,10 +39,14 @@ class Run:
     """One execution of a function for one event.
 
     Attributes:
-        status: `running`, `completed`, `failed` or `cancelled`.
+        event: what started it; of a batch the first.
+        status: `queued`, `running`, `completed`, `failed` or `cancelled`.
         output: what the function returned.
         error: name, message and stack of what ended it.
         parent: the run and step that invoked it, or None.
+        original: the run that this one does again, or None.
+        due_at: the earliest time at which it may start (Unix milliseconds), or None.
+        rank: who goes first where runs wait for each other; the lowest.
     """
 
     id: str
@@ -73,7 +56,11 @@ class Run:
     output: Json
     error: dict[str, Json] | None
     parent: tuple[str, str] | None
+    original: str | None
+    due_at: int | None
+    rank: int
     created_at: int
+    started_at: int | None
     ended_at: int | None
 
 
@@ -99,10 +86,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Published:
-    """What came of publishing events: new runs, and waiting steps that one of the events fulfilled."""
+    """What came of publishing events.
 
-    run_ids: tuple[str, ...]
-    woken: tuple[tuple[str, str], ...]
+    Attributes:
+        run_ids: new runs.
+        woken: what somebody may be waiting for: steps as (run, step), queued runs as (run, "start").
+        cancelled: runs that were ended.
+    """
+
+    run_ids: tuple[str, ...] = ()
+    woken: tuple[Hashable, ...] = ()
+    cancelled: tuple[str, ...] = ()
+
+
+NOTHING = Published()
 
 
 class Journal:
@@ -112,39 +109,77 @@ class Journal:
         self._database = database
 
     def publish(self, incoming: Iterable[Event], functions: Iterable[Function]) -> Published:
-        """Record events, start a run of every function that listens, and fulfil the steps that wait for them."""
-        listeners = list(functions)
+        """Record events, start what listens, end what they cancel, and fulfil the steps that wait for them."""
+        registered = list(functions)
         with self._database.begin() as connection:
-            return _together([self._publish(connection, event, listeners) for event in incoming])
+            return _together([self._publish(connection, event, registered) for event in incoming])
+
+    def tick(self, function: Function, cron: str, moment_ms: int, functions: Iterable[Function]) -> Published:
+        """Start a run of the function for a moment of its schedule, once."""
+        event = Event(SCHEDULED, {"cron": cron}, id=f"{function.id} {cron} {moment_ms}", ts=moment_ms)
+        with self._database.begin() as connection:
+            if not self._record(connection, event):
+                return NOTHING
+            return self._admit(connection, function, event, list(functions))
 
     def _publish(self, connection: sa.Connection, event: Event, functions: Sequence[Function]) -> Published:
         if not self._record(connection, event):
-            return Published((), ())
-        started = tuple(
-            self._start(connection, function.id, event, None) for function in functions if _listens(function, event)
-        )
-        return Published(started, tuple(self._fulfil(connection, event)))
+            return NOTHING
+        published = [self._cancel_by(connection, function, event, functions) for function in functions]
+        published += [
+            self._admit(connection, function, event, functions) for function in functions if _listens(function, event)
+        ]
+        published.append(Published(woken=tuple(self._fulfil(connection, event))))
+        return _together(published)
 
     def _record(self, connection: sa.Connection, event: Event) -> bool:
         row = {**event.to_dict(), "user": event.user, "v": event.v, "received_at": clock.now_ms()}
         added = connection.execute(insert_once(self._database, events).values(row))
         return bool(added.rowcount)
 
-    def _start(self, connection: sa.Connection, function_id: str, event: Event, parent: tuple[str, str] | None) -> str:
-        run_id = new_id("run")
-        parent_run_id, parent_step_id = parent or (None, None)
-        connection.execute(
-            runs.insert().values(
-                id=run_id,
-                event_id=event.id,
-                function_id=function_id,
-                status="running",
-                parent_run_id=parent_run_id,
-                parent_step_id=parent_step_id,
-                created_at=clock.now_ms(),
-            )
+    def _admit(
+        self, connection: sa.Connection, function: Function, event: Event, functions: Sequence[Function]
+    ) -> Published:
+        admitted = admission.admit(connection, function, event)
+        published = [self._cancel(connection, run_id, functions) for run_id in admitted.cancel]
+        if admitted.run_id is not None:
+            key = (admitted.run_id, "start")
+            published.append(Published((admitted.run_id,)) if admitted.new else Published(woken=(key,)))
+        return _together(published)
+
+    def _cancel_by(
+        self, connection: sa.Connection, function: Function, event: Event, functions: Sequence[Function]
+    ) -> Published:
+        """End the runs of a function that an event cancels."""
+        found = []
+        for cancel in function.flow.cancel:
+            if cancel.event == event.name:
+                found += self._cancelled_by(connection, function, cancel, event)
+        return _together([self._cancel(connection, run_id, functions) for run_id in found])
+
+    def _cancelled_by(self, connection: sa.Connection, function: Function, cancel: Cancel, event: Event) -> list[str]:
+        rows = connection.execute(
+            _select_run().where(runs.c.function_id == function.id, runs.c.ended_at.is_(None))
+        ).all()
+        now = clock.now_ms()
+        found = []
+        for run in map(_read_run, rows):
+            in_time = cancel.timeout_s is None or now - run.created_at <= cancel.timeout_s * 1000
+            names = {"event": run.event.to_dict(), "async": event.to_dict()}
+            if in_time and holds(cancel.condition, names):
+                found.append(run.id)
+        return found
+
+    def cancel(self, run_id: str, functions: Iterable[Function]) -> Published:
+        """End a run that has not ended, and say so."""
+        with self._database.begin() as connection:
+            return self._cancel(connection, run_id, list(functions))
+
+    def _cancel(self, connection: sa.Connection, run_id: str, functions: Sequence[Function]) -> Published:
+        ended = self._end(
+            connection, run_id, "cancelled", None, {"name": "Cancelled", "message": "cancelled"}, functions
         )
-        return run_id
+        return _together([ended or NOTHING, Published(cancelled=(run_id,) if ended is not None else ())])
 
     def _fulfil(self, connection: sa.Connection, event: Event) -> list[tuple[str, str]]:
         waiting = connection.execute(
@@ -171,15 +206,90 @@ class Journal:
     def runs_of_event(self, event_id: str) -> list[Run]:
         """The runs that an event started, oldest first."""
         with self._database.connect() as connection:
-            rows = connection.execute(_select_run().where(runs.c.event_id == event_id).order_by(runs.c.id))
+            batches = sa.select(run_events.c.run_id).where(run_events.c.event_id == event_id)
+            mine = (runs.c.event_id == event_id) | runs.c.id.in_(batches)
+            rows = connection.execute(_select_run().where(mine).order_by(runs.c.id))
             return [_read_run(row) for row in rows]
 
-    def running(self) -> list[str]:
+    def unfinished(self) -> list[str]:
         """Ids of the runs that have not ended, oldest first."""
         with self._database.connect() as connection:
             return list(
-                connection.scalars(sa.select(runs.c.id).where(runs.c.status == "running").order_by(runs.c.created_at))
+                connection.scalars(sa.select(runs.c.id).where(runs.c.ended_at.is_(None)).order_by(runs.c.created_at))
             )
+
+    def begin(self, run_id: str) -> Run | None:
+        """Start a queued run whose time has come. The run as it then is, or None when there is none."""
+        now = clock.now_ms()
+        with self._database.begin() as connection:
+            connection.execute(
+                runs.update()
+                .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.due_at <= now)
+                .values(status="running", started_at=now)
+            )
+            row = connection.execute(_select_run().where(runs.c.id == run_id)).one_or_none()
+        return _read_run(row) if row else None
+
+    def event(self, event_id: str) -> Event | None:
+        """The event, or None."""
+        with self._database.connect() as connection:
+            row = connection.execute(sa.select(events).where(events.c.id == event_id)).one_or_none()
+        return _read_event(row) if row else None
+
+    def events_of(self, run: Run) -> list[Event]:
+        """The events that a run is for: one, or those of its batch."""
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                sa.select(events)
+                .join(run_events, run_events.c.event_id == events.c.id)
+                .where(run_events.c.run_id == run.id)
+                .order_by(run_events.c.position)
+            )
+            return [_read_event(row) for row in rows] or [run.event]
+
+    def rerun(self, run_id: str, from_step: str | None) -> str | None:
+        """Start a run anew for the same event. None when there is no such run, or no such step.
+
+        Args:
+            run_id: the run to do again.
+            from_step: name or hashed id of a step. What was done before it, and beside it, is kept.
+        """
+        with self._database.begin() as connection:
+            old = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+            if old is None:
+                return None
+            kept: list[dict[str, Json]] = []
+            if from_step is not None:
+                done = [row._asdict() for row in connection.execute(sa.select(steps).where(steps.c.run_id == run_id))]
+                target = next((step for step in done if from_step in (step["id"], step["name"])), None)
+                if target is None:
+                    return None
+                kept = [
+                    step
+                    for step in done
+                    if step["id"] != target["id"]
+                    and step["created_at"] <= target["created_at"]
+                    and step["status"] != "pending"
+                ]
+            new = admission.insert_run(connection, old.function_id, old.event_id, original=run_id)
+            if kept:
+                connection.execute(steps.insert(), [{**step, "run_id": new} for step in kept])
+            for row in connection.execute(sa.select(run_events).where(run_events.c.run_id == run_id)).all():
+                connection.execute(run_events.insert().values(**{**row._asdict(), "run_id": new}))
+            return new
+
+    def save_app(self, app_id: str, url: str, sdk: str | None, framework: str | None, functions: Json) -> None:
+        """Remember an app and what it registered."""
+        row = {"url": url, "sdk": sdk, "framework": framework, "functions": functions, "updated_at": clock.now_ms()}
+        with self._database.begin() as connection:
+            changed = connection.execute(apps.update().where(apps.c.id == app_id).values(row))
+            if not changed.rowcount:
+                connection.execute(insert_once(self._database, apps).values(id=app_id, **row))
+
+    def apps(self) -> list[sa.Row[Any]]:
+        """The apps that have registered."""
+        with self._database.connect() as connection:
+            return list(connection.execute(sa.select(apps).order_by(apps.c.id)))
 
     def steps(self, run_id: str) -> dict[str, Step]:
         """The steps of a run by hashed id."""
@@ -213,11 +323,11 @@ class Journal:
 
     def invoke(self, run_id: str, step_id: str, function_id: str, data: dict[str, Json]) -> tuple[Run, bool]:
         """The run that this step invoked, started now unless it was before. The flag says whether it is new."""
-        event = Event(name="inngest/function.invoked", data=data, id=f"{run_id}.{step_id}")
+        event = Event(FUNCTION_INVOKED, data, id=f"{run_id}.{step_id}")
         with self._database.begin() as connection:
             new = self._record(connection, event)
             if new:
-                self._start(connection, function_id, event, (run_id, step_id))
+                admission.insert_run(connection, function_id, event.id, parent=(run_id, step_id))
             row = connection.execute(_select_run().where(runs.c.event_id == event.id)).one()
         return _read_run(row), new
 
@@ -252,27 +362,58 @@ class Journal:
         *,
         output: Json = None,
         error: Mapping[str, Json] | None = None,
-        announce: Event | None = None,
         functions: Iterable[Function] = (),
     ) -> Published | None:
-        """End a run, and publish the event that says so, in one transaction. None when it had ended already."""
+        """End a run and tell whoever listens to ends, in one transaction. None when it had ended already."""
         with self._database.begin() as connection:
-            changed = connection.execute(
-                runs.update()
-                .where(runs.c.id == run_id, runs.c.status == "running")
-                .values(status=status, output=output, error=error, ended_at=clock.now_ms())
-            )
-            if not changed.rowcount:
-                return None
-            if announce is None:
-                return Published((), ())
-            return self._publish(connection, announce, list(functions))
+            return self._end(connection, run_id, status, output, error, list(functions))
+
+    def _end(
+        self,
+        connection: sa.Connection,
+        run_id: str,
+        status: str,
+        output: Json,
+        error: Mapping[str, Json] | None,
+        functions: Sequence[Function],
+    ) -> Published | None:
+        changed = connection.execute(
+            runs.update()
+            .where(runs.c.id == run_id, runs.c.ended_at.is_(None))
+            .values(status=status, output=output, error=error, ended_at=clock.now_ms())
+        )
+        if not changed.rowcount:
+            return None
+        names = {"completed": [], "failed": [FUNCTION_FAILED], "cancelled": [FUNCTION_CANCELLED]}[status]
+        heard = [name for name in [*names, FUNCTION_FINISHED] if self._heard(connection, name, functions)]
+        if not heard:
+            return NOTHING
+        run = _read_run(connection.execute(_select_run().where(runs.c.id == run_id)).one())
+        # The end of what handles ends is not announced: it would start itself for ever.
+        if run.event.name in (FUNCTION_FAILED, FUNCTION_FINISHED, FUNCTION_CANCELLED):
+            return NOTHING
+        told = {"function_id": run.function_id, "run_id": run.id, "event": run.event.to_dict()}
+        told |= {"error": dict(error)} if error is not None else {"result": output}
+        announced = [Event(name, told, id=f"{run.id}.{name.rpartition('.')[2]}") for name in heard]
+        return _together([self._publish(connection, event, functions) for event in announced])
+
+    def _heard(self, connection: sa.Connection, name: str, functions: Sequence[Function]) -> bool:
+        """Whether anybody listens to events of this name, or waits for one."""
+        if any(
+            any(trigger.matches_name(name) for trigger in function.triggers)
+            or any(cancel.event == name for cancel in function.flow.cancel)
+            for function in functions
+        ):
+            return True
+        waiting = (steps.c.op == "WaitForEvent") & (steps.c.status == "pending") & (steps.c.name == name)
+        return bool(connection.scalar(sa.select(sa.exists().where(waiting))))
 
 
 def _together(published: Sequence[Published]) -> Published:
     return Published(
         tuple(run_id for one in published for run_id in one.run_ids),
         tuple(key for one in published for key in one.woken),
+        tuple(run_id for one in published for run_id in one.cancelled),
     )
 
 
@@ -287,6 +428,10 @@ def _select_run() -> sa.Select[Any]:
     return sa.select(runs, *(column.label(f"of_event_{column.name}") for column in events.c)).join(
         events, events.c.id == runs.c.event_id
     )
+
+
+def _read_event(row: sa.Row[Any]) -> Event:
+    return Event(name=row.name, data=row.data, id=row.id, ts=row.ts, user=row.user, v=row.v)
 
 
 def _read_run(row: sa.Row[Any]) -> Run:
@@ -306,7 +451,11 @@ def _read_run(row: sa.Row[Any]) -> Run:
         output=row.output,
         error=row.error,
         parent=(row.parent_run_id, row.parent_step_id) if row.parent_run_id else None,
+        original=row.original_run_id,
+        due_at=row.due_at,
+        rank=row.created_at if row.rank is None else row.rank,
         created_at=row.created_at,
+        started_at=row.started_at,
         ended_at=row.ended_at,
     )
 

@@ -8,13 +8,13 @@ specification, sections 4 and 5.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from anabranch import clock
+from anabranch.engine.flow import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,6 @@ Json = Any
 
 # The step id that means "call the function, not one of its steps".
 WHOLE_FUNCTION = "step"
-
-_DURATION_UNITS_S = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class Function:
         url: where the SDK serves it, with `fnId` in the query.
         triggers: what starts it.
         retries: how often a failing step, or the function itself, is tried again.
+        crons: the schedules that start it, as in `TZ=Europe/Paris 0 9 * * 1`.
+        flow: when its runs may start, and how many at once.
     """
 
     id: str
@@ -56,10 +56,16 @@ class Function:
     url: str
     triggers: tuple[Trigger, ...] = ()
     retries: int = 3
+    crons: tuple[str, ...] = ()
+    flow: Flow = Flow()
 
     @classmethod
     def from_registration(cls, config: Mapping[str, Json]) -> Function:
-        """Read one entry of `functions` in a registration request."""
+        """Read one entry of `functions` in a registration request.
+
+        Raises:
+            ValueError, KeyError, TypeError: it says something that makes no sense.
+        """
         step = next(iter(config["steps"].values()))
         retries = step.get("retries") or {}
         return cls(
@@ -73,6 +79,8 @@ class Function:
             ),
             # Inngest's own default when an app does not say.
             retries=retries.get("attempts", 3),
+            crons=tuple(trigger["cron"] for trigger in config.get("triggers") or [] if trigger.get("cron")),
+            flow=Flow.from_registration(config),
         )
 
     @property
@@ -150,7 +158,8 @@ Answer = Returned | Met | Errored
 def request_body(
     *,
     run_id: str,
-    event: Mapping[str, Json],
+    function_id: str,
+    events: Sequence[Mapping[str, Json]],
     steps: Mapping[str, Json],
     attempt: int,
     max_attempts: int,
@@ -158,10 +167,11 @@ def request_body(
     """The body of a call. `steps` maps hashed ids to results, as in `steps.result`."""
     return json.dumps(
         {
-            "event": event,
-            "events": [event],
+            "event": events[0],
+            "events": list(events),
             "steps": steps,
             "ctx": {
+                "fn_id": function_id,
                 "run_id": run_id,
                 "attempt": attempt,
                 "max_attempts": max_attempts,
@@ -243,18 +253,6 @@ def _to_ms(moment: datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
-
-
-def read_duration_s(text: str) -> float:
-    """A duration as SDKs write it, such as `1h30m` or `500ms`, in seconds.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    parts = re.findall(r"(\d+)(ms|[wdhms])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"not a duration: {text!r}")
-    return float(sum(int(number) * _DURATION_UNITS_S[unit] for number, unit in parts))
 
 
 def error(name: str, message: str) -> dict[str, Json]:

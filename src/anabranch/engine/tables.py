@@ -27,7 +27,7 @@ runs = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("event_id", sa.Text, sa.ForeignKey("events.id"), nullable=False, index=True),
     sa.Column("function_id", sa.Text, nullable=False, index=True),
-    # running, completed, failed or cancelled
+    # queued (until due_at, or until its batch is full), running, completed, failed or cancelled
     sa.Column("status", sa.Text, nullable=False),
     # what the function returned, or the error that ended it
     sa.Column("output", sa.JSON),
@@ -35,15 +35,58 @@ runs = sa.Table(
     # the step of another run that invoked this one, or null
     sa.Column("parent_run_id", sa.Text),
     sa.Column("parent_step_id", sa.Text),
+    # the run that this one does again, or null
+    sa.Column("original_run_id", sa.Text),
+    # the earliest time at which it may start
+    sa.Column("due_at", Timestamp),
+    # who goes first where runs wait for each other: the time it was created, less its priority
+    sa.Column("rank", Timestamp),
     sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("started_at", Timestamp),
     sa.Column("ended_at", Timestamp),
 )
 # Start-up asks which runs have not ended; ended ones are many and must not slow it.
 sa.Index(
-    "ix_runs_running",
-    runs.c.created_at,
-    sqlite_where=runs.c.status == sa.literal_column("'running'"),
-    postgresql_where=runs.c.status == sa.literal_column("'running'"),
+    "ix_runs_open",
+    runs.c.function_id,
+    sqlite_where=runs.c.ended_at.is_(None),
+    postgresql_where=runs.c.ended_at.is_(None),
+)
+
+# The events of a run that was started by more than one: a batch. `runs.event_id` is the first of them.
+run_events = sa.Table(
+    "run_events",
+    metadata,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("event_id", sa.Text, sa.ForeignKey("events.id"), nullable=False, index=True),
+)
+
+# Which key a run came under, for each control that asks. What a control allows is counted from these rows.
+run_keys = sa.Table(
+    "run_keys",
+    metadata,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    # idempotency, rate_limit, throttle, debounce, batch or singleton
+    sa.Column("control", sa.Text, primary_key=True),
+    sa.Column("function_id", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    # when it counted; for throttle the time from which the next start is on schedule
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Index("ix_run_keys_control", "function_id", "control", "key", "at"),
+)
+
+# Apps that other processes serve, as they registered.
+apps = sa.Table(
+    "apps",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("sdk", sa.Text),
+    sa.Column("framework", sa.Text),
+    # the entries of `functions` in the registration request
+    sa.Column("functions", sa.JSON, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False),
 )
 
 steps = sa.Table(
