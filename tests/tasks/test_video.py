@@ -115,8 +115,9 @@ def test_a_gif_of_minutes_is_refused(tmp_path: Path) -> None:
     ("given", "said"),
     [
         ({"start": 4, "end": 1}, "end (1 s) must come after start (4 s)"),
-        ({"format": "gif", "codec": "h264"}, "codec does not go with format gif"),
-        ({"codec": "vp9"}, "'vp9'"),
+        ({"format": "gif", "codec": "h264"}, "codec h264 does not go with format gif"),
+        ({"codec": "vp9"}, "codec vp9 does not go with format mp4"),
+        ({"codec": "theora"}, "'theora'"),
         ({"fps": 500}, "less than or equal to 60"),
         ({"lenght": 3}, 'there is no option "lenght"'),
     ],

@@ -109,7 +109,7 @@ def webvtt(shown: Sequence[Cue]) -> str:
     """Cues as a WebVTT file."""
     blocks = ["WEBVTT"]
     for cue in shown:
-        times = f"{_time(cue.start_s, '.')} --> {_time(cue.end_s, '.')}"
+        times = f"{moment(cue.start_s)} --> {moment(cue.end_s)}"
         blocks.append("\n".join([times, *(_escaped(line) for line in cue.lines)]))
     return "\n\n".join(blocks) + "\n"
 
@@ -118,7 +118,7 @@ def subrip(shown: Sequence[Cue]) -> str:
     """Cues as an SRT file."""
     blocks = []
     for number, cue in enumerate(shown, 1):
-        times = f"{_time(cue.start_s, ',')} --> {_time(cue.end_s, ',')}"
+        times = f"{moment(cue.start_s, ',')} --> {moment(cue.end_s, ',')}"
         blocks.append("\n".join([str(number), times, *cue.lines]) + "\n")
     return "\n".join(blocks)
 
@@ -128,7 +128,8 @@ def _escaped(line: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _time(time_s: float, point: str) -> str:
+def moment(time_s: float, point: str = ".") -> str:
+    """A moment as WebVTT has it, `00:00:02.500`; with a comma for SubRip."""
     milliseconds = round(time_s * 1000)
     hours, rest = divmod(milliseconds, 3_600_000)
     minutes, rest = divmod(rest, 60_000)
