@@ -6,25 +6,27 @@ import fcntl
 import logging
 import os
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import fastapi
 import inngest
 import inngest.fast_api
 
-from anabranch import migrations
+from anabranch import clock, migrations, webhooks
+from anabranch.catalog import keys
 from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
+from anabranch.engine.signing import new_signing_key
 from anabranch.errors import SetupError
-from anabranch.functions import fan_out, process_task
+from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.storage.files import FileStorage
 from anabranch.tasks.workshop import Tools, Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     import sqlalchemy as sa
@@ -45,37 +47,58 @@ class App:
         settings: what they were opened with.
         database: holds the catalog and the engine's rows.
         storage: holds the outputs.
+        workshop: does the tasks.
         engine: drives the functions.
-        asgi: serves the functions at `/api/inngest` to whichever engine asks.
+        functions: serves the functions at `/api/inngest` to whichever engine asks.
+        opened_at: when they were opened, Unix milliseconds.
     """
 
     settings: Settings
     database: sa.Engine
     storage: FileStorage
+    workshop: Workshop
     engine: Engine
-    asgi: fastapi.FastAPI
+    functions: fastapi.FastAPI
+    opened_at: int = field(default_factory=clock.now_ms)
+
+    async def announce(self) -> None:
+        """Hand the webhooks that are due to the engine."""
+        await webhooks.announce(self.database, self._tell)
+
+    async def _tell(self, delivery_ids: list[str]) -> None:
+        await self.engine.send(
+            [Event("webhook/delivery.created", {"deliveryId": one}, id=f"{one}.created") for one in delivery_ids]
+        )
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
+async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator[App]:
     """Open everything for one process. What an earlier process left running goes on.
+
+    Args:
+        settings: what to open.
+        signed: whether calls to functions are signed, because others can reach them too.
 
     Raises:
         SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
     """
-    with _own(settings.home):
+    with own_home(settings.home):
         database = open_database(settings.database)
         migrations.upgrade(database)
-        storage = FileStorage(settings.home / "storage", settings.base_url)
-        storage.sweep()
-        functions = build_functions(_embedded_client(), database, open_workshop(settings, database, storage))
-        asgi = fastapi.FastAPI()
-        inngest.fast_api.serve(asgi, functions.client, functions.all)
-        engine = Engine(database, retry_scale=settings.retry_scale)
+        storage = open_storage(settings)
+        workshop = Workshop(tools(settings, database, storage))
+        signing_key = settings.signing_key or keys.secret(database, "signing_key", new_signing_key)
+        client = _client(signing_key if signed else None)
+        asgi = fastapi.FastAPI(openapi_url=None)
+        engine = Engine(database, retry_scale=settings.retry_scale, signing_key=signing_key if signed else None)
+        app = App(settings, database, storage, workshop, engine, asgi)
+        functions = build_functions(client, database, workshop, app.announce, settings.retry_scale)
+        inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
         try:
-            yield App(settings, database, storage, engine, asgi)
+            await app.announce()
+            yield app
         finally:
             await engine.stop()
             database.dispose()
@@ -94,33 +117,58 @@ class Functions:
         return [config.to_dict() for config in found if config is not None]
 
 
-def build_functions(client: inngest.Inngest, database: sa.Engine, workshop: Workshop) -> Functions:
+def build_functions(
+    client: inngest.Inngest,
+    database: sa.Engine,
+    workshop: Workshop,
+    announce: Callable[[], Awaitable[None]],
+    wait_scale: float = 1.0,
+) -> Functions:
     """The functions, for whichever engine drives the client's app."""
-    do_task = process_task.create(client, workshop)
-    return Functions(client, [do_task, fan_out.create(client, do_task, database)])
-
-
-def open_workshop(settings: Settings, database: sa.Engine, storage: FileStorage) -> Workshop:
-    """The workshop of this process."""
-    return Workshop(
-        Tools(
-            database=database,
-            storage=storage,
-            ffmpeg=ffmpeg.find(settings.ffmpeg),
-            scratch=settings.home / "scratch",
-            cpu_slots=settings.cpu_slots,
-            speech_model=settings.speech_model,
-        )
+    do_task = process_task.create(client, workshop, announce)
+    return Functions(
+        client,
+        [
+            do_task,
+            process_task.create_discard(client, workshop),
+            fan_out.create(client, do_task, database, announce),
+            deliver_webhook.create(client, webhooks.Sender(database), wait_scale),
+        ],
     )
 
 
-def _embedded_client() -> inngest.Inngest:
-    # Calls stay within this process, so there is nothing to sign.
-    return inngest.Inngest(app_id=APP_ID, is_production=False, logger=logging.getLogger("inngest"))
+def open_storage(settings: Settings) -> FileStorage:
+    """The outputs of this home folder. Only while nobody else works in it."""
+    base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
+    storage = FileStorage(settings.home / "storage", base_url)
+    storage.sweep()
+    return storage
+
+
+def tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tools:
+    """What the workshop of this process works with."""
+    return Tools(
+        database=database,
+        storage=storage,
+        ffmpeg=ffmpeg.find(settings.ffmpeg),
+        scratch=settings.home / "scratch",
+        cpu_slots=settings.cpu_slots,
+        speech_model=settings.speech_model,
+    )
+
+
+def _client(signing_key: str | None) -> inngest.Inngest:
+    """The client of the functions: signed when others can reach them, else there is nothing to sign."""
+    return inngest.Inngest(
+        app_id=APP_ID,
+        is_production=signing_key is not None,
+        signing_key=signing_key,
+        logger=logging.getLogger("inngest"),
+    )
 
 
 @contextmanager
-def _own(home: Path) -> Iterator[None]:
+def own_home(home: Path) -> Iterator[None]:
     """Hold the home folder for this process alone: a second one would drive the same runs."""
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from rich.live import Live
 from anabranch import app as application
 from anabranch import progress
 from anabranch.catalog import media
+from anabranch.catalog.branches import BRANCHES
 from anabranch.errors import ResourceError
 from anabranch.export import export
-from anabranch.functions.fan_out import BRANCHES
 from anabranch.settings import read_settings
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,7 +18,13 @@ class Settings(BaseSettings):
     Attributes:
         home: folder of the database, the outputs and the scratch files.
         database_url: SQLAlchemy address of the database; SQLite in `home` when unset.
-        base_url: address under which outputs are served; file addresses when unset.
+        base_url: address of this server as others see it; outputs are under `/outputs` of it. File addresses when
+            unset and nothing is served.
+        host: interface that the server listens on.
+        port: TCP port that it listens on; 0 for any free one.
+        signing_key: signs calls to functions; made once and kept in the database when unset.
+        open_access: whether the API is open to everybody without a key. For development only.
+        max_upload_bytes: the largest upload that is taken.
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
@@ -30,6 +36,11 @@ class Settings(BaseSettings):
     home: Path = Path(".anabranch")
     database_url: str | None = None
     base_url: str | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    signing_key: Annotated[str | None, Field(pattern=r"^signkey-\w+-([0-9a-f]{2})+$")] = None
+    open_access: bool = False
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 50_000_000_000
     ffmpeg: Path | None = None
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -41,14 +52,14 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home / 'anabranch.db'}"
 
 
-def read_settings(home: Path | None = None) -> Settings:
-    """The settings, with `home` in place of the environment's when given.
+def read_settings(**given: Any) -> Settings:
+    """The settings: those given, and the environment's for the others.
 
     Raises:
         SetupError: `invalid_setting`, naming every variable that is wrong, what was expected and what it was.
     """
     try:
-        return Settings() if home is None else Settings(home=home)
+        return Settings(**given)
     except ValidationError as error:
         wrong = "; ".join(
             f"ANABRANCH_{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}, got {detail['input']!r}"

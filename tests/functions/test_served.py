@@ -20,11 +20,12 @@ import pytest
 import uvicorn
 
 from anabranch import migrations
-from anabranch.app import build_functions, open_workshop
+from anabranch.app import build_functions, tools
 from anabranch.catalog import media
 from anabranch.database import open_database
 from anabranch.settings import Settings
 from anabranch.storage.files import FileStorage
+from anabranch.tasks.workshop import Workshop
 from tests import clips
 
 if TYPE_CHECKING:
@@ -36,17 +37,21 @@ if TYPE_CHECKING:
 SIGNING_KEY = "signkey-test-12345678"
 
 
+async def quiet() -> None:
+    """Nobody is to be told of anything."""
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, sa.Engine]]:
     """The address of the functions, in cloud mode, and the database they work on."""
     settings = Settings(home=tmp_path)
     database = open_database(settings.database)
     migrations.upgrade(database)
-    workshop = open_workshop(settings, database, FileStorage(tmp_path / "storage"))
+    workshop = Workshop(tools(settings, database, FileStorage(tmp_path / "storage")))
     client = inngest.Inngest(
         app_id="anabranch", is_production=True, signing_key=SIGNING_KEY, logger=logging.getLogger("x")
     )
-    functions = build_functions(client, database, workshop)
+    functions = build_functions(client, database, workshop, quiet)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, functions.all)
     with socket.socket() as free:

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock
-from anabranch.catalog import tasks
+from anabranch.catalog import changes, pages, tasks
+from anabranch.catalog.branches import BRANCHES
 from anabranch.catalog.tables import media
+from anabranch.catalog.tables import tasks as task_rows
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from anabranch.catalog.pages import Page
+    from anabranch.catalog.tasks import Task
 
 Json = Any
 
@@ -23,13 +28,16 @@ class Media:
     """An uploaded video or sound, and what became of it.
 
     Attributes:
-        status: `processing`, `ready`, `degraded` (an optional branch failed for good) or `failed`.
+        status: `waiting` (for an upload), `processing`, `ready`, `degraded` (an optional branch failed for good)
+            or `failed`.
         duration_s: length in seconds; None until known.
         width: as shown, in pixels; None until known or without a picture.
         height: as shown, in pixels.
         size_bytes: of the source.
         renditions: each one's name, size, codecs and bit rates.
         error: code, message and whether it may be tried again, when `failed`.
+        private: whether its files are served to signed addresses only.
+        progress: percent, 0 to 100.
     """
 
     id: str
@@ -45,23 +53,36 @@ class Media:
     transcription_url: str | None
     renditions: list[dict[str, Json]]
     error: dict[str, Json] | None
+    title: str | None
+    alt: str | None
+    metadata: dict[str, Json]
+    private: bool
+    progress: float
     created_at: int
     updated_at: int
 
 
-def create(database: sa.Engine, media_id: str, source_url: str) -> None:
-    """Insert a row that is `processing`, unless there is one."""
+def create(database: sa.Engine, media_id: str, source_url: str, *, status: str = "processing", **details: Any) -> None:
+    """Insert a row, unless there is one. `details` are title, alt, metadata, private and size_bytes."""
     now = clock.now_ms()
+    values = {"metadata": {}, "private": False, "progress": 0.0, "renditions": []} | details
+    with database.begin() as connection:
+        added = connection.execute(
+            insert_once(database, media).values(
+                id=media_id, status=status, source_url=source_url, created_at=now, updated_at=now, **values
+            )
+        )
+        if added.rowcount:
+            changes.record(connection, "media.created", _record(connection, media_id), media_id=media_id)
+
+
+def begin(database: sa.Engine, media_id: str, source_url: str, size_bytes: int | None = None) -> None:
+    """Note that the source of a row that waited for it has come."""
     with database.begin() as connection:
         connection.execute(
-            insert_once(database, media).values(
-                id=media_id,
-                status="processing",
-                source_url=source_url,
-                renditions=[],
-                created_at=now,
-                updated_at=now,
-            )
+            media.update()
+            .where(media.c.id == media_id, media.c.status == "waiting")
+            .values(status="processing", source_url=source_url, size_bytes=size_bytes, updated_at=clock.now_ms())
         )
 
 
@@ -77,49 +98,178 @@ def describe(database: sa.Engine, media_id: str, facts: Mapping[str, Json]) -> N
     _change(database, media_id, **facts)
 
 
-def assemble(database: sa.Engine, media_id: str, values: Mapping[str, Json]) -> None:
-    """Note what the branches came to: status, addresses, renditions, error."""
-    _change(database, media_id, **values)
+def change(database: sa.Engine, media_id: str, values: Mapping[str, Json]) -> bool:
+    """Change title, alt, metadata or private. False when there is no such row."""
+    return _change(database, media_id, **values)
 
 
-def _change(database: sa.Engine, media_id: str, **values: Any) -> None:
+def _change(database: sa.Engine, media_id: str, **values: Any) -> bool:
     with database.begin() as connection:
-        connection.execute(media.update().where(media.c.id == media_id).values(updated_at=clock.now_ms(), **values))
+        changed = connection.execute(
+            media.update().where(media.c.id == media_id).values(updated_at=clock.now_ms(), **values)
+        )
+    return bool(changed.rowcount)
+
+
+def reopen(database: sa.Engine, media_id: str) -> None:
+    """Note that a branch of a row that had ended is done again."""
+    _change(database, media_id, status="processing", error=None)
+
+
+def assemble(database: sa.Engine, media_id: str) -> dict[str, Json]:
+    """Write what the branches came to into the row, tell of it, and return the record.
+
+    The latest task of each branch counts. While one of them is still at work the row stays `processing`: whoever
+    ends last assembles it.
+    """
+    with database.begin() as connection:
+        found = _latest(connection, media_id)
+        values: dict[str, Json] = {"renditions": []}
+        errors: dict[str, Json] = {}
+        for branch in BRANCHES:
+            task = found.get(branch.step_id)
+            if task is None:
+                continue
+            output = task.output or {}
+            values[branch.column] = output.get("url")
+            values["renditions"] += output.get("renditions") or []
+            if task.status in ("failed", "cancelled"):
+                errors[branch.step_id] = task.error
+        if any(task.status in ("queued", "processing") for task in found.values()):
+            status, error = "processing", None
+        else:
+            status, error = _status(errors)
+            values["progress"] = media.c.progress if status == "failed" else 100.0
+        changed = connection.execute(
+            media.update()
+            .where(media.c.id == media_id, media.c.status == "processing")
+            .values(status=status, error=error, updated_at=clock.now_ms(), **values)
+        )
+        seen = _record(connection, media_id)
+        if changed.rowcount and status != "processing":
+            changes.record(connection, f"media.{status}", seen, media_id=media_id)
+    return seen
+
+
+def fail(database: sa.Engine, media_id: str, error: Mapping[str, Json]) -> None:
+    """End a row that is still open with an error."""
+    with database.begin() as connection:
+        changed = connection.execute(
+            media.update()
+            .where(media.c.id == media_id, media.c.status == "processing")
+            .values(status="failed", error=dict(error), updated_at=clock.now_ms())
+        )
+        if changed.rowcount:
+            changes.record(connection, "media.failed", _record(connection, media_id), media_id=media_id)
+
+
+def _status(errors: Mapping[str, Json]) -> tuple[str, Json]:
+    for branch in BRANCHES:
+        if branch.required and branch.step_id in errors:
+            return "failed", errors[branch.step_id]
+    return ("degraded" if errors else "ready"), None
+
+
+def every(
+    database: sa.Engine,
+    page: Page,
+    *,
+    statuses: Sequence[str] = (),
+    created_after: int | None = None,
+    created_before: int | None = None,
+) -> pages.Found[str]:
+    """A page of the ids of media rows."""
+    found = sa.select(media.c.id)
+    if statuses:
+        found = found.where(media.c.status.in_(statuses))
+    if created_after is not None:
+        found = found.where(media.c.created_at > created_after)
+    if created_before is not None:
+        found = found.where(media.c.created_at < created_before)
+    return pages.read(database, found, media.c.id, page, lambda row: str(row.id))
+
+
+def ids(
+    database: sa.Engine, *, statuses: Sequence[str], after: int | None = None, before: int | None = None
+) -> list[str]:
+    """The ids of all media rows of these statuses, oldest first; between two times (Unix milliseconds) if given."""
+    found = sa.select(media.c.id).where(media.c.status.in_(statuses)).order_by(media.c.id)
+    if after is not None:
+        found = found.where(media.c.created_at > after)
+    if before is not None:
+        found = found.where(media.c.created_at < before)
+    with database.connect() as connection:
+        return list(connection.scalars(found))
+
+
+def delete(database: sa.Engine, media_id: str) -> bool:
+    """Forget a row, and tell of it. Its tasks, files and bytes are the caller's business. False when there is none."""
+    with database.begin() as connection:
+        if connection.scalar(sa.select(media.c.id).where(media.c.id == media_id)) is None:
+            return False
+        changes.record(connection, "media.deleted", _record(connection, media_id), media_id=media_id)
+        connection.execute(media.delete().where(media.c.id == media_id))
+    return True
 
 
 def record(database: sa.Engine, media_id: str) -> dict[str, Json] | None:
     """The media record as users see it, with how each branch fared; None when there is no such row."""
-    row = get(database, media_id)
-    if row is None:
-        return None
+    with database.connect() as connection:
+        if connection.scalar(sa.select(media.c.id).where(media.c.id == media_id)) is None:
+            return None
+        return _record(connection, media_id)
+
+
+def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
+    row = Media(**connection.execute(sa.select(media).where(media.c.id == media_id)).one()._mapping)
+    found = _latest(connection, media_id)
+    urls = {
+        branch.column: (found[branch.step_id].output or {}).get("url") if branch.step_id in found else None
+        for branch in BRANCHES
+    }
     return {
         "id": row.id,
+        "object": "media",
         "status": row.status,
-        "hlsUrl": row.hls_url,
-        "posterUrl": row.poster_url,
-        "gifUrl": row.gif_url,
-        "transcriptionUrl": row.transcription_url,
+        "playable": urls["hls_url"] is not None,
+        "percent": round(row.progress, 1),
+        "title": row.title,
+        "alt": row.alt,
+        "metadata": row.metadata,
+        "private": row.private,
+        "hlsUrl": urls["hls_url"],
+        "posterUrl": urls["poster_url"],
+        "gifUrl": urls["gif_url"],
+        "transcriptionUrl": urls["transcription_url"],
         "sourceUrl": row.source_url,
         "durationS": row.duration_s,
         "width": row.width,
         "height": row.height,
         "sizeBytes": row.size_bytes,
-        "renditions": row.renditions,
-        "branches": [_branch(task) for task in tasks.of_media(database, media_id)],
+        "renditions": row.renditions or (found["hls-package"].output or {}).get("renditions", [])
+        if "hls-package" in found
+        else row.renditions,
+        "branches": [_branch(found[branch.step_id]) for branch in BRANCHES if branch.step_id in found],
         "error": row.error,
         "createdAt": row.created_at,
         "updatedAt": row.updated_at,
     }
 
 
-def _branch(task: tasks.Task) -> dict[str, Json]:
+def _latest(connection: sa.Connection, media_id: str) -> dict[str, Task]:
+    """The newest task of each branch."""
+    found = sa.select(task_rows).where(task_rows.c.media_id == media_id, task_rows.c.ref.is_not(None))
+    return {str(row.ref): tasks.read(row) for row in connection.execute(found.order_by(task_rows.c.id))}
+
+
+def _branch(task: Task) -> dict[str, Json]:
     took_ms = task.finished_at - task.started_at if task.finished_at and task.started_at else None
     return {
         "name": task.ref or task.kind,
         "taskId": task.id,
         "kind": task.kind,
         "status": task.status,
-        "progress": task.progress,
+        "progress": round(task.progress, 1),
         "url": (task.output or {}).get("url"),
         "reason": (task.output or {}).get("reason"),
         "error": task.error,

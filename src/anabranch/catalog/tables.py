@@ -58,6 +58,8 @@ tasks = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     # told when it ends
     sa.Column("webhook_url", sa.Text),
+    # the run that does it, as the engine that drives it has it
+    sa.Column("run_id", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
     sa.Column("finished_at", Timestamp),
@@ -212,6 +214,20 @@ secrets = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+)
+
+# What was said, whole. On SQLite `transcripts_fts` indexes `text`, kept in step by triggers.
+transcripts = sa.Table(
+    "transcripts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("task_id", sa.Text, nullable=False, unique=True),
+    sa.Column("media_id", sa.Text, index=True),
+    sa.Column("language", sa.Text),
+    sa.Column("text", sa.Text, nullable=False),
+    # where in the text each segment begins, and its start and end in seconds
+    sa.Column("segments", sa.JSON, nullable=False),
     sa.Column("created_at", Timestamp, nullable=False),
 )
 

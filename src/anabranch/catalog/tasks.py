@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock
-from anabranch.catalog.tables import attempts, tasks
+from anabranch.catalog import changes, pages
+from anabranch.catalog.branches import BRANCHES, named
+from anabranch.catalog.tables import attempts, media, tasks
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from anabranch.catalog.pages import Page
 
 Json = Any
 
@@ -29,6 +33,8 @@ class Task:
         pieces: name and weight of each piece in the plan; None until planned.
         output: what it came to, as clients see it.
         error: code, message and whether it may be tried again, of the last failure.
+        webhook_url: told when it ends; None when nobody asked.
+        run_id: the run that does it, None before it has begun.
     """
 
     id: str
@@ -46,26 +52,31 @@ class Task:
     created_at: int
     started_at: int | None
     finished_at: int | None
+    webhook_url: str | None = None
+    run_id: str | None = None
 
 
-def create(database: sa.Engine, task: Task) -> None:
-    """Insert the task unless it is there."""
+def create(database: sa.Engine, task: Task) -> bool:
+    """Insert the task unless it is there. Whether it was not."""
     with database.begin() as connection:
-        connection.execute(insert_once(database, tasks).values(vars(task) | {"updated_at": task.created_at}))
+        added = connection.execute(insert_once(database, tasks).values(vars(task) | {"updated_at": task.created_at}))
+        if added.rowcount:
+            changes.record(connection, "task.created", vars(task), media_id=task.media_id, task_id=task.id)
+        return bool(added.rowcount)
 
 
 def get(database: sa.Engine, task_id: str) -> Task | None:
     """The task, or None."""
     with database.connect() as connection:
         row = connection.execute(sa.select(tasks).where(tasks.c.id == task_id)).one_or_none()
-    return _read(row) if row else None
+    return read(row) if row else None
 
 
 def of_media(database: sa.Engine, media_id: str) -> list[Task]:
     """The tasks of a media row, oldest first."""
     with database.connect() as connection:
         rows = connection.execute(sa.select(tasks).where(tasks.c.media_id == media_id).order_by(tasks.c.created_at))
-        return [_read(row) for row in rows]
+        return [read(row) for row in rows]
 
 
 def open_with_input(database: sa.Engine, address: str) -> int:
@@ -79,10 +90,32 @@ def plan(database: sa.Engine, task_id: str, pieces: Sequence[Mapping[str, Json]]
     _change(database, task_id, pieces=list(pieces), error=None)
 
 
-def begin(database: sa.Engine, task_id: str) -> None:
-    """Note that work on the task has begun."""
+def every(
+    database: sa.Engine,
+    page: Page,
+    *,
+    kinds: Sequence[str] = (),
+    statuses: Sequence[str] = (),
+    media_id: str | None = None,
+    address: str | None = None,
+) -> pages.Found[Task]:
+    """A page of tasks."""
+    found = sa.select(tasks)
+    if kinds:
+        found = found.where(tasks.c.kind.in_(kinds))
+    if statuses:
+        found = found.where(tasks.c.status.in_(statuses))
+    if media_id is not None:
+        found = found.where(tasks.c.media_id == media_id)
+    if address is not None:
+        found = found.where(tasks.c.input == address)
+    return pages.read(database, found, tasks.c.id, page, read)
+
+
+def begin(database: sa.Engine, task_id: str, run_id: str | None) -> None:
+    """Note that work on the task has begun, and which run does it."""
     now = clock.now_ms()
-    _change(database, task_id, status="processing", started_at=sa.func.coalesce(tasks.c.started_at, now))
+    _change(database, task_id, status="processing", run_id=run_id, started_at=sa.func.coalesce(tasks.c.started_at, now))
 
 
 def note_error(database: sa.Engine, task_id: str, error: Mapping[str, Json]) -> None:
@@ -111,25 +144,68 @@ def advance(database: sa.Engine, task_id: str) -> None:
             .where(tasks.c.id == task_id, _OPEN, tasks.c.progress < percent)
             .values(progress=percent, updated_at=clock.now_ms())
         )
+        _advance_media(connection, task_id)
+
+
+def _advance_media(connection: sa.Connection, task_id: str) -> None:
+    """Set the percent of the task's media row from its branches, never back."""
+    media_id = connection.scalar(sa.select(tasks.c.media_id).where(tasks.c.id == task_id))
+    if media_id is None:
+        return
+    reached = connection.execute(
+        sa.select(tasks.c.ref, sa.func.max(tasks.c.progress)).where(tasks.c.media_id == media_id).group_by(tasks.c.ref)
+    )
+    shares = {branch.step_id: branch.share for branch in BRANCHES}
+    # 100 is for a record that has been assembled.
+    percent = min(99.0, sum(shares.get(ref, 0.0) * progress for ref, progress in reached))
+    connection.execute(
+        media.update().where(media.c.id == media_id, media.c.progress < percent).values(progress=percent)
+    )
 
 
 def complete(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> bool:
     """End the task with its output. False when it had ended already."""
-    return _change(
-        database,
-        task_id,
-        status="completed",
-        progress=100.0,
-        output=dict(output),
-        error=None,
-        finished_at=clock.now_ms(),
-    )
+    return _end(database, task_id, "completed", progress=100.0, output=dict(output), error=None)
 
 
 def fail(database: sa.Engine, task_id: str, error: Mapping[str, Json]) -> bool:
     """End the task with the error noted last, or the one given. False when it had ended already."""
     noted = sa.func.coalesce(tasks.c.error, sa.literal(dict(error), sa.JSON))
-    return _change(database, task_id, status="failed", error=noted, finished_at=clock.now_ms())
+    return _end(database, task_id, "failed", error=noted)
+
+
+def cancel(database: sa.Engine, task_id: str) -> bool:
+    """End the task because nobody wants it any more. False when it had ended already."""
+    error = {"code": "cancelled", "message": "The task was cancelled.", "retryable": False}
+    return _end(database, task_id, "cancelled", error=error)
+
+
+def _end(database: sa.Engine, task_id: str, status: str, **values: Any) -> bool:
+    now = clock.now_ms()
+    with database.begin() as connection:
+        changed = connection.execute(
+            tasks.update()
+            .where(tasks.c.id == task_id, _OPEN)
+            .values(status=status, finished_at=now, updated_at=now, **values)
+        )
+        if not changed.rowcount:
+            return False
+        task = read(connection.execute(sa.select(tasks).where(tasks.c.id == task_id)).one())
+        told = {"media_id": task.media_id, "task_id": task.id}
+        changes.record(connection, f"task.{status}", vars(task), webhook_url=task.webhook_url, **told)
+        branch = named(task.ref) if task.media_id else None
+        if branch is not None and status == "completed" and (task.output or {}).get("url"):
+            for topic in branch.topics:
+                changes.record(connection, topic, vars(task), **told)
+        _advance_media(connection, task_id)
+    return True
+
+
+def delete(database: sa.Engine, task_id: str) -> None:
+    """Forget a task and the attempts at it; its bytes are the caller's business."""
+    with database.begin() as connection:
+        connection.execute(attempts.delete().where(attempts.c.task_id == task_id))
+        connection.execute(tasks.delete().where(tasks.c.id == task_id))
 
 
 def _change(database: sa.Engine, task_id: str, **values: Any) -> bool:
@@ -140,5 +216,6 @@ def _change(database: sa.Engine, task_id: str, **values: Any) -> bool:
     return bool(changed.rowcount)
 
 
-def _read(row: sa.Row[Any]) -> Task:
+def read(row: sa.Row[Any]) -> Task:
+    """The task of a row."""
     return Task(**{name: value for name, value in row._mapping.items() if name != "updated_at"})

@@ -153,6 +153,7 @@ class _Walk:
         self._run = run
         self._function = function
         self._results: dict[str, Json] = {}
+        self._names = {protocol.WHOLE_FUNCTION: "function"}
         self._settling: dict[str, asyncio.Task[Json]] = {}
 
     async def to_the_end(self) -> None:
@@ -187,7 +188,8 @@ class _Walk:
                 attempt=failures,
                 max_attempts=self._function.max_attempts,
             )
-            return await self._around.call(self._function, step_id, body)
+            with structlog.contextvars.bound_contextvars(step=self._names.get(step_id, step_id), attempt=failures + 1):
+                return await self._around.call(self._function, step_id, body)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -223,6 +225,7 @@ class _Walk:
             planned = [_as_step(op) for op in fresh]
             steps = await asyncio.to_thread(self._journal.plan, self._run.id, planned)
             for op in fresh:
+                self._names[op.id] = op.display_name
                 self._settling[op.id] = asyncio.create_task(self._settle(op, steps[op.id]))
         if not self._settling:
             raise RuntimeError(f"function {self._function.id} met no step and did not return")

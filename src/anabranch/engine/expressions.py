@@ -1,4 +1,4 @@
-"""Expressions: conditions on events and keys made of them, in CEL, as SDKs write them (`event.data.id == async.data.id`)."""
+"""Expressions: conditions on events, and keys made of them, in CEL (`event.data.id == async.data.id`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow control: how a function says when its runs may start, and how many at once. Pure: values read from a registration.
+"""Flow control: how a function says when its runs may start, and how many at once. Pure: read from a registration.
 
 Source: Inngest's documentation of flow control, and the configuration that its SDKs register.
 """

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,38 @@ class Engine:
                     self._clients.pop(config["id"], None)
         await asyncio.to_thread(self.journal.save_app, app_id, url, sdk, framework, list(configs))
         _log.info("app registered", app=app_id, url=url, functions=len(now))
+
+    async def sync(self, url: str) -> dict[str, Json]:
+        """Ask an app that is served at `url` for its functions, and register them.
+
+        Returns:
+            the app's id, its url, and the ids of its functions.
+
+        Raises:
+            OptionError: `app_unreachable` or `invalid_registration`.
+        """
+        body = json.dumps({"url": url}).encode()
+        headers = {"content-type": "application/json", "x-inngest-sync-kind": "in_band"}
+        if self._signing_key is not None:
+            headers |= {signing.HEADER: signing.sign(body, self._signing_key), "x-inngest-server-kind": "cloud"}
+        hint = "Check that the app is up, and that it has this server's signing key (INNGEST_SIGNING_KEY)."
+        try:
+            async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+                response = await client.put(url, content=body, headers=headers)
+                answer = response.json()
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            raise OptionError("app_unreachable", f"{url}: {type(error).__name__}: {error}.", hint) from None
+        if response.status_code >= 400 or not isinstance(answer, dict):
+            raise OptionError("app_unreachable", f"{url} answered {response.status_code}: {response.text[:300]}.", hint)
+        if "functions" in answer:
+            sdk = f"{answer.get('sdk_language', '')} {answer.get('sdk_version', '')}".strip()
+            framework = str(answer.get("framework") or "")
+            await self.register_app(str(answer["app_id"]), url, answer["functions"], sdk=sdk, framework=framework)
+        # An app that does not answer with its functions has sent them to /fn/register by now.
+        known = [row for row in await asyncio.to_thread(self.journal.apps) if row.url.split("?")[0] == url]
+        if not known:
+            raise OptionError("app_unreachable", f"{url} answered, but registered no functions here.", hint)
+        return {"id": known[0].id, "url": url, "functions": [one["id"] for one in known[0].functions]}
 
     async def start(self) -> None:
         """Take up what was left running, and be ready for events. Call within the event loop that will drive."""

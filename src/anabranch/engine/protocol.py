@@ -57,7 +57,7 @@ class Function:
     triggers: tuple[Trigger, ...] = ()
     retries: int = 3
     crons: tuple[str, ...] = ()
-    flow: Flow = Flow()
+    flow: Flow = field(default_factory=Flow)
 
     @classmethod
     def from_registration(cls, config: Mapping[str, Json]) -> Function:

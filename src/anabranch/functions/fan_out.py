@@ -2,79 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import inngest
 
 from anabranch.catalog import media, tasks
+from anabranch.catalog.branches import BRANCHES
+from anabranch.functions.process_task import read_order
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     import sqlalchemy as sa
 
+    from anabranch.catalog.branches import Branch
+
 Json = Any
+Body = dict[str, Json]
 
 
 @dataclass(frozen=True)
-class Branch:
-    """An arm of the fan-out: a step that has a task done.
+class _Upload:
+    """What the event says: which media, its source, and which branches to do."""
 
-    Attributes:
-        step_id: name of the step; a promise, for runs in progress are found by it.
-        column: which address of the media row it gives.
-        kind: kind of task.
-        options: options of the task.
-        required: whether the media is of no use without it; the others only make it `degraded`.
-    """
-
-    step_id: str
-    column: str
-    kind: str
-    options: dict[str, Json] = field(default_factory=dict)
-    required: bool = False
-
-
-BRANCHES = (
-    Branch("hls-package", "hls_url", "adaptive_video", {"format": "hls"}, required=True),
-    Branch("poster-image", "poster_url", "image", {"start": 2, "width": 1280, "format": "webp"}),
-    Branch("gif-preview", "gif_url", "video", {"start": 1, "end": 4, "width": 480, "format": "gif"}),
-    Branch("audio-transcription", "transcription_url", "audio", {"format": "json", "language": "en"}),
-)
+    media_id: str
+    source_url: str
+    branches: tuple[Branch, ...]
 
 
 def create(
-    client: inngest.Inngest, process_task: inngest.Function[dict[str, Json]], database: sa.Engine
+    client: inngest.Inngest,
+    process_task: inngest.Function[dict[str, Json]],
+    database: sa.Engine,
+    announce: Callable[[], Awaitable[None]],
 ) -> inngest.Function[dict[str, Json]]:
-    """The function that an upload starts. Its event: `video/uploaded` with `mediaId` and `sourceUrl`.
+    """The function that an upload starts.
 
-    It returns the media record. A branch that fails does not stop the others; they all come to their end first.
+    Its event: `video/uploaded` with `mediaId`, `sourceUrl` and, to do some of them again, `branches` by name. It
+    returns the media record. A branch that fails does not stop the others; they all come to their end first.
+
+    Args:
+        client: the app that it belongs to.
+        process_task: does the tasks.
+        database: holds the catalog.
+        announce: hands webhooks that are due to the engine.
     """
 
     async def mark_failed(ctx: inngest.Context) -> None:
         failed: Any = ctx.event.data
         media_id = failed["event"]["data"].get("mediaId")
-        error = {"code": "fan_out_failed", "message": failed["error"]["message"], "retryable": False}
-        row = media.get(database, media_id) if media_id else None
-        if row is not None and row.error is None:
-            media.assemble(database, row.id, {"status": "failed", "error": error})
+        if isinstance(media_id, str):
+            error = {"code": "fan_out_failed", "message": failed["error"]["message"], "retryable": False}
+            media.fail(database, media_id, error)
+            await announce()
 
     @client.create_function(
         fn_id="fanout-adaptive-streaming",
         name="Fan out an upload",
         trigger=inngest.TriggerEvent(event="video/uploaded"),
         retries=3,
+        cancel=[inngest.Cancel(event="media/deleted", if_exp="event.data.mediaId == async.data.mediaId")],
         on_failure=mark_failed,
     )
     async def fan_out(ctx: inngest.Context) -> dict[str, Json]:
-        media_id, source_url = _read(ctx.event)
+        upload = _read(ctx.event)
+        bodies = [_body(ctx.run_id, branch, upload) for branch in upload.branches]
 
-        def run(branch: Branch) -> Callable[[], Awaitable[dict[str, Json]]]:
-            return lambda: _run_branch(ctx, process_task, branch, media_id, source_url)
+        def run(branch: Branch, body: Body) -> Callable[[], Awaitable[str | None]]:
+            return lambda: _run_branch(ctx, process_task, branch, body)
 
-        outcomes = await ctx.group.parallel(tuple(run(branch) for branch in BRANCHES))
-        record = await ctx.step.run("assemble", lambda: _assemble(database, media_id, outcomes))
+        failures = await ctx.group.parallel(tuple(run(*pair) for pair in zip(upload.branches, bodies, strict=True)))
+
+        async def assemble() -> dict[str, Json]:
+            record = _assemble(database, upload.media_id, bodies, failures)
+            await announce()
+            return record
+
+        record = await ctx.step.run("assemble", assemble)
         if record["status"] == "failed":
             raise inngest.NonRetriableError(record["error"]["message"])
         return record
@@ -82,60 +89,53 @@ def create(
     return fan_out
 
 
-def _read(event: inngest.Event) -> tuple[str, str]:
+def _read(event: inngest.Event) -> _Upload:
     media_id, source_url = event.data.get("mediaId"), event.data.get("sourceUrl")
     if not isinstance(media_id, str) or not isinstance(source_url, str):
         raise inngest.NonRetriableError(
             "video/uploaded needs mediaId and sourceUrl in its data, both strings; "
             f"it came with {', '.join(sorted(event.data)) or 'nothing'}."
         )
-    return media_id, source_url
+    names: Any = event.data.get("branches") or [branch.step_id for branch in BRANCHES]
+    return _Upload(media_id, source_url, tuple(branch for branch in BRANCHES if branch.step_id in names))
+
+
+def _body(run_id: str, branch: Branch, upload: _Upload) -> Body:
+    """The body of the task request for a branch, the same on each replay."""
+    return {
+        "id": _task_id(run_id, branch),
+        "input": upload.source_url,
+        "kind": branch.kind,
+        "options": branch.options,
+        "media_id": upload.media_id,
+        "metadata": {"mediaId": upload.media_id},
+        "ref": branch.step_id,
+    }
+
+
+def _task_id(run_id: str, branch: Branch) -> str:
+    """An id that sorts by the age of the run: the time in a ULID or TypeID is its first ten characters."""
+    rest = base64.b32hexencode(hashlib.sha256(f"{run_id} {branch.step_id}".encode()).digest()).decode()[:16]
+    return f"task_{run_id.rpartition('_')[2][:10]}{rest}".lower()
 
 
 async def _run_branch(
-    ctx: inngest.Context,
-    process_task: inngest.Function[dict[str, Json]],
-    branch: Branch,
-    media_id: str,
-    source_url: str,
-) -> dict[str, Json]:
-    """What a branch came to: `{"output": …}`, or `{"error": message}` when it failed for good."""
-    body = {
-        "input": source_url,
-        "kind": branch.kind,
-        "options": branch.options,
-        "metadata": {"mediaId": media_id},
-        "ref": branch.step_id,
-    }
+    ctx: inngest.Context, process_task: inngest.Function[dict[str, Json]], branch: Branch, body: Body
+) -> str | None:
+    """Have the branch's task done; None, or why it failed for good."""
     try:
-        done = await ctx.step.invoke(branch.step_id, function=process_task, data=body)
+        await ctx.step.invoke(branch.step_id, function=process_task, data=body)
     except inngest.StepError as error:
-        return {"error": error.message}
-    return {"output": done["output"]}
+        return error.message
+    return None
 
 
-async def _assemble(database: sa.Engine, media_id: str, outcomes: tuple[dict[str, Json], ...]) -> dict[str, Json]:
-    """Write the record from what the branches came to, and return it."""
-    errors: dict[str, Json] = {}
-    values: dict[str, Json] = {"renditions": []}
-    branch_tasks = {task.ref: task for task in tasks.of_media(database, media_id)}
-    for branch, outcome in zip(BRANCHES, outcomes, strict=True):
-        output = outcome.get("output") or {}
-        values[branch.column] = output.get("url")
-        values["renditions"] += output.get("renditions") or []
-        if "error" in outcome:
-            task = branch_tasks.get(branch.step_id)
-            told = {"code": "branch_failed", "message": outcome["error"], "retryable": False}
-            errors[branch.step_id] = (task.error if task else None) or told
-    values["status"], values["error"] = _status(errors)
-    media.assemble(database, media_id, values)
-    record = media.record(database, media_id)
-    assert record is not None
-    return record
-
-
-def _status(errors: dict[str, Json]) -> tuple[str, Json]:
-    for branch in BRANCHES:
-        if branch.required and branch.step_id in errors:
-            return "failed", errors[branch.step_id]
-    return ("degraded" if errors else "ready"), None
+def _assemble(
+    database: sa.Engine, media_id: str, bodies: Sequence[Body], failures: Sequence[str | None]
+) -> dict[str, Json]:
+    for body, failure in zip(bodies, failures, strict=True):
+        if failure is not None:
+            # What handles the task's own failure may not have run yet, and the task may never have begun.
+            tasks.create(database, read_order(body, ""))
+            tasks.fail(database, body["id"], {"code": "branch_failed", "message": failure, "retryable": False})
+    return media.assemble(database, media_id)

@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def create(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[dict[str, Json]]:
+def create(
+    client: inngest.Inngest, workshop: Workshop, announce: Callable[[], Awaitable[None]]
+) -> inngest.Function[dict[str, Json]]:
     """The function that does a task; its event's data is the body of a task request.
 
-    It returns the task's id and output: `{"id": "task_…", "output": {…}}`.
+    It returns the task's id and output: `{"id": "task_…", "output": {…}}`. The event `task/cancelled` with the
+    task's id ends it.
+
+    Args:
+        client: the app that it belongs to.
+        workshop: does the steps.
+        announce: hands webhooks that are due to the engine.
     """
 
     async def abandon(ctx: inngest.Context) -> None:
@@ -32,12 +40,14 @@ def create(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[dict
         order = read_order(original["data"], str(failed["run_id"]))
         error: Any = failed["error"]
         await workshop.give_up(order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False})
+        await announce()
 
     @client.create_function(
         fn_id="process-task",
         name="Do a media task",
         trigger=inngest.TriggerEvent(event="task/created"),
         retries=3,
+        cancel=[inngest.Cancel(event="task/cancelled", if_exp="event.data.id == async.data.id")],
         on_failure=abandon,
     )
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
@@ -50,23 +60,42 @@ def create(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[dict
 
         pieces = [Piece(**piece) for piece in planned["pieces"]]
         results = await ctx.group.parallel(tuple(perform(piece) for piece in pieces))
-        output = await ctx.step.run("join", lambda: _final(workshop.join(order, list(results), seen)))
-        return {"id": order.id, "output": output}
+
+        async def join() -> dict[str, Json]:
+            output = await _final(workshop.join(order, list(results), seen))
+            await announce()
+            return output
+
+        return {"id": order.id, "output": await ctx.step.run("join", join)}
 
     return process_task
 
 
+def create_discard(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[None]:
+    """The function that cleans up after a cancelled task: ends its encodes and removes what they wrote."""
+
+    @client.create_function(
+        fn_id="discard-task",
+        name="Clean up after a cancelled task",
+        trigger=inngest.TriggerEvent(event="task/cancelled"),
+        retries=3,
+    )
+    async def discard_task(ctx: inngest.Context) -> None:
+        await workshop.discard(str(ctx.event.data["id"]))
+
+    return discard_task
+
+
 def read_order(data: Mapping[str, Json], run_id: str) -> Task:
     """The task that a run is for. Without an id of its own it is named after the run, the same on each replay."""
-    metadata = dict(data.get("metadata") or {})
     return Task(
         id=data.get("id") or f"task_{run_id.rpartition('_')[2].lower()}",
-        media_id=metadata.get("mediaId"),
+        media_id=data.get("media_id"),
         ref=data.get("ref"),
         kind=str(data.get("kind")),
         input=str(data.get("input")),
         options=dict(data.get("options") or {}),
-        metadata=metadata,
+        metadata=dict(data.get("metadata") or {}),
         status="queued",
         progress=0.0,
         pieces=None,
@@ -75,6 +104,8 @@ def read_order(data: Mapping[str, Json], run_id: str) -> Task:
         created_at=clock.now_ms(),
         started_at=None,
         finished_at=None,
+        webhook_url=data.get("webhook_url"),
+        run_id=run_id or None,
     )
 
 

@@ -39,5 +39,8 @@ class Storage(Protocol):
     def url(self, key: str) -> str:
         """An address at which the object can be read."""
 
+    def path(self, key: str) -> Path:
+        """The object as a file of this machine, for tools that read files."""
+
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in no particular order. For sweeping and exporting."""

@@ -61,6 +61,7 @@ class Output:
         main: the file whose address is the output's address, or None when there was nothing to make.
         files: every file of the output, the main one among them.
         reason: why there is no main file: a stable code such as `no_audio_stream`, else None.
+        spoken: what is said, to be searched: start and end in seconds, and the text of each segment.
         facts: more about it, as clients see it: width, height, duration (seconds), renditions, language, text.
     """
 
@@ -69,6 +70,7 @@ class Output:
     main: StoredFile | None
     files: tuple[StoredFile, ...] = ()
     reason: str | None = None
+    spoken: tuple[tuple[float, float, str], ...] = ()
     facts: dict[str, Json] = field(default_factory=dict)
 
 

@@ -111,7 +111,9 @@ class Audio(Kind[AudioOptions]):
             return Output(kind, mime, None, reason="no_audio_stream")
         (result,) = results
         files = tuple(StoredFile(entry["name"], entry["key"], entry["size_bytes"]) for entry in result["files"])
-        return Output(kind, mime, files[0], files, facts={"format": options.format, **result["facts"]})
+        spoken = tuple((start_s, end_s, text) for start_s, end_s, text in result.get("spoken", []))
+        facts = {"format": options.format, **result["facts"]}
+        return Output(kind, mime, files[0], files, spoken=spoken, facts=facts)
 
 
 def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, Json]:
@@ -137,7 +139,8 @@ def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[st
         "duration": round(transcript.duration_s, 3),
         "words": len(transcript.words),
     }
-    return {"files": [file.to_dict() for file in stored], "facts": facts}
+    spoken = [[segment.start_s, segment.end_s, segment.text] for segment in transcript.segments]
+    return {"files": [file.to_dict() for file in stored], "spoken": spoken, "facts": facts}
 
 
 def _text(format_: str, transcript: speech.Transcript) -> str:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections import defaultdict
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from anabranch.catalog import attempts, media, tasks
-from anabranch.errors import AnabranchError, ResourceError
+from anabranch.catalog import attempts, files, media, tasks, transcripts
+from anabranch.errors import AnabranchError, FinalError, ResourceError
 from anabranch.media import source
 from anabranch.media.probe import probe
 from anabranch.media.process import Cancelled, CancelToken
@@ -47,6 +48,9 @@ _log = structlog.get_logger(__name__)
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
 _KEPT_FREE_BYTES = 64 << 20
+
+# How the address of something in storage begins; its key follows.
+STORED = "storage:"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class Workshop:
         # A speech model takes hundreds of megabytes, so one at a time.
         self._speech = Slots(1)
         self._sources = tools.scratch / "sources"
+        # What is being done for each task, so that it can be stopped.
+        self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
         shutil.rmtree(tools.scratch, ignore_errors=True)
         self._sources.mkdir(parents=True)
@@ -94,6 +100,7 @@ class Workshop:
             AnabranchError: the source cannot be used, or the options do not fit it.
         """
         await asyncio.to_thread(self._open, order)
+        await self._check_wanted(order)
         with self._noting_errors(order.id):
             kind = kind_named(order.kind)
             options = kind.read_options(order.options)
@@ -118,6 +125,7 @@ class Workshop:
         done = await asyncio.to_thread(attempts.result_of, self._database, order.id, piece.name)
         if done is not None:
             return done
+        await self._check_wanted(order)
         path, _ = await self._look(order.input)
         async with self._slot(piece):
             attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
@@ -138,6 +146,7 @@ class Workshop:
         task = await asyncio.to_thread(tasks.get, self._database, order.id)
         if task is not None and task.status == "completed" and task.output is not None:
             return task.output
+        await self._check_wanted(order)
         path, _ = await self._look(order.input)
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
@@ -153,6 +162,30 @@ class Workshop:
         """End a task that failed for good and remove what it stored."""
         await asyncio.to_thread(self._abandon, task_id, error)
 
+    async def discard(self, task_id: str) -> None:
+        """Cancel a task that has not ended: stop what is being done for it, and remove what it stored."""
+        await asyncio.to_thread(tasks.cancel, self._database, task_id)
+        working = list(self._working.get(task_id, ()))
+        for cancel, _ in working:
+            cancel.cancel()
+        await asyncio.gather(*(work for _, work in working), return_exceptions=True)
+        await asyncio.to_thread(self._clear, task_id)
+
+    def remove(self, task: Task) -> None:
+        """Remove all that a task has stored."""
+        self._sweep(_prefix(task), set())
+        transcripts.remove(self._database, task.id)
+        self._tidy(task)
+
+    async def _check_wanted(self, order: Task) -> None:
+        """An engine that has not heard that a task was cancelled is told here."""
+        if await self._is_cancelled(order):
+            raise _cancelled(order)
+
+    async def _is_cancelled(self, order: Task) -> bool:
+        task = await asyncio.to_thread(tasks.get, self._database, order.id)
+        return task is not None and task.status == "cancelled"
+
     def _check_room(self) -> None:
         """Begin nothing on a disk that is nearly full: the database would not find room to say what became of it."""
         free = shutil.disk_usage(self._tools.scratch).free
@@ -167,7 +200,7 @@ class Workshop:
         if order.media_id is not None:
             media.create(self._database, order.media_id, order.input)
         tasks.create(self._database, order)
-        tasks.begin(self._database, order.id)
+        tasks.begin(self._database, order.id, order.run_id)
 
     def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
         parts = [{"name": piece.name, "weight": piece.weight} for piece in pieces]
@@ -191,7 +224,8 @@ class Workshop:
         return await asyncio.shield(looking)
 
     def _fetch_and_probe(self, address: str) -> tuple[Path, Probe]:
-        path = source.fetch(address, self._sources)
+        key = address.removeprefix(STORED)
+        path = source.fetch(address, self._sources) if key == address else self._tools.storage.path(key)
         desk = self._tools.scratch / f"probe-{time.monotonic_ns()}"
         desk.mkdir()
         try:
@@ -217,13 +251,29 @@ class Workshop:
         started = time.monotonic()
         with self._noting_errors(order.id, piece.name, attempt):
             self._check_room()
-            work = asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
+            work = asyncio.ensure_future(
+                asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
+            )
+            entry = (cancel, work)
+            self._working[order.id].add(entry)
             try:
-                result = await work
-            except (asyncio.CancelledError, Cancelled):
+                if await self._is_cancelled(order):
+                    # It was cancelled before there was anything to stop.
+                    cancel.cancel()
+                result = await asyncio.shield(work)
+            except Cancelled:
+                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                raise _cancelled(order) from None
+            except asyncio.CancelledError:
                 cancel.cancel()
+                # The child has to be gone before anybody sweeps what it writes.
+                await asyncio.gather(work, return_exceptions=True)
                 await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
                 raise
+            finally:
+                self._working[order.id].discard(entry)
+                if not self._working[order.id]:
+                    del self._working[order.id]
             await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
             await asyncio.to_thread(tasks.advance, self._database, order.id)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
@@ -309,29 +359,66 @@ class Workshop:
 
     def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int) -> None:
         attempts.complete(self._database, order.id, "join", attempt, told)
-        tasks.complete(self._database, order.id, told)
+        self._list(order, output, told)
+        if not tasks.complete(self._database, order.id, told):
+            # Cancelled while it was joined; whoever cancelled it sweeps.
+            return
         self._sweep(_prefix(order), {stored.key for stored in output.files})
-        self._release(order.input)
+        self._tidy(order)
+
+    def _list(self, order: Task, output: Output, told: dict[str, Json]) -> None:
+        """Enter the main file where clients look for files."""
+        if output.main is None:
+            return
+        track = output.type in ("text/vtt", "application/x-subrip")
+        if output.spoken:
+            language = output.facts.get("language")
+            transcripts.put(self._database, order.id, order.media_id, language, output.spoken)
+        file_id = f"file_{order.id.removeprefix('task_')}"
+        made = {
+            "object": "track" if track else "intelligence" if output.kind == "text" else "source",
+            "kind": output.kind,
+            "type": output.type,
+            "status": "ready",
+            "key": output.main.key,
+            "filesize": told["filesize"],
+            "facts": {name: told.get(name) for name in ("width", "height", "duration", "language")},
+        }
+        name = output.main.name.rpartition("/")[2]
+        entry = {"media_id": order.media_id, "task_id": order.id, "ref": order.ref, "filename": name}
+        files.create(self._database, file_id, {**entry, **made})
+        # It may have been entered already, by who asked for it.
+        files.change(self._database, file_id, made)
 
     def _abandon(self, task_id: str, error: dict[str, Json]) -> None:
         tasks.fail(self._database, task_id, error)
+        self._clear(task_id)
+
+    def _clear(self, task_id: str) -> None:
         task = tasks.get(self._database, task_id)
-        if task is not None and task.status == "failed":
-            self._sweep(_prefix(task), set())
-            self._release(task.input)
+        if task is not None and task.status in ("failed", "cancelled"):
+            self.remove(task)
+            file = files.of_task(self._database, task.id)
+            if file is not None:
+                files.change(self._database, file.id, {"status": "failed", "key": None})
 
     def _sweep(self, prefix: str, kept: set[str]) -> None:
         for key in [key for key in self._tools.storage.keys(prefix) if key not in kept]:
             self._tools.storage.delete(key)
 
-    def _release(self, address: str) -> None:
-        """Remove a downloaded source that no task needs any more."""
-        if tasks.open_with_input(self._database, address) == 0:
-            source.forget(address, self._sources)
+    def _tidy(self, task: Task) -> None:
+        """Remove the task's scratch folder, and its downloaded source when no other task needs it."""
+        shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
+        if tasks.open_with_input(self._database, task.input) == 0:
+            source.forget(task.input, self._sources)
 
 
 def _prefix(task: Task) -> str:
-    return f"media/{task.media_id or 'none'}/{task.id}"
+    return f"media/{task.media_id}/{task.id}" if task.media_id else f"tasks/{task.id}"
+
+
+def _cancelled(order: Task) -> FinalError:
+    return FinalError("cancelled", f"{order.id} was cancelled.")
 
 
 def _gone(look: asyncio.Task[tuple[Path, Probe]]) -> bool:

@@ -10,6 +10,25 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# The index holds no text of its own; the triggers tell it what changes (SQLite FTS5, section 4.4.3).
+_FULL_TEXT = (
+    """
+    CREATE VIRTUAL TABLE transcripts_fts USING fts5(
+      text, content='transcripts', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3 4 5 6 7'
+    )
+    """,
+    """
+    CREATE TRIGGER transcripts_added AFTER INSERT ON transcripts BEGIN
+      INSERT INTO transcripts_fts(rowid, text) VALUES (new.id, new.text);
+    END
+    """,
+    """
+    CREATE TRIGGER transcripts_removed AFTER DELETE ON transcripts BEGIN
+      INSERT INTO transcripts_fts(transcripts_fts, rowid, text) VALUES ('delete', old.id, old.text);
+    END
+    """,
+)
+
 
 def upgrade() -> None:
     """Create and change the tables."""
@@ -135,6 +154,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
     op.create_table(
+        "transcripts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("media_id", sa.Text(), nullable=True),
+        sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("segments", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_transcripts")),
+        sa.UniqueConstraint("task_id", name=op.f("uq_transcripts_task_id")),
+    )
+    op.create_index(op.f("ix_transcripts_media_id"), "transcripts", ["media_id"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        for statement in _FULL_TEXT:
+            op.execute(statement)
+    op.create_table(
         "delivery_attempts",
         sa.Column("delivery_id", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -191,4 +226,5 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.add_column("tasks", sa.Column("webhook_url", sa.Text(), nullable=True))
+    op.add_column("tasks", sa.Column("run_id", sa.Text(), nullable=True))
     # ### end Alembic commands ###

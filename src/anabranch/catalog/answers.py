@@ -1,0 +1,73 @@
+"""Answers: what was said to requests that carry an Idempotency-Key, so that a repeated one is told the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from anabranch import clock
+from anabranch.catalog.tables import answers
+from anabranch.database import insert_once
+
+Json = Any
+
+_KEPT_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of an earlier request; `status_code` is None while it is worked on."""
+
+    fingerprint: str
+    status_code: int | None
+    body: Json
+
+
+def claim(
+    database: sa.Engine, owner: str, key: str, fingerprint: str, *, alive_since: int
+) -> tuple[Answer | None, int]:
+    """Take the key for a request.
+
+    Args:
+        database: holds the answers.
+        owner: whose key it is.
+        key: as the client gave it.
+        fingerprint: of the request.
+        alive_since: when this process began; a request that was being worked on before that died with its process,
+            and whoever repeats it takes its place.
+
+    Returns:
+        None when the key is free, else what an earlier request with it came to; and when the key was first taken.
+    """
+    now = clock.now_ms()
+    mine = (answers.c.owner == owner) & (answers.c.key == key)
+    with database.begin() as connection:
+        connection.execute(answers.delete().where(mine, answers.c.created_at < now - _KEPT_MS))
+        added = connection.execute(
+            insert_once(database, answers).values(owner=owner, key=key, fingerprint=fingerprint, created_at=now)
+        )
+        if added.rowcount:
+            return None, now
+        row = connection.execute(sa.select(answers).where(mine)).one()
+    died = row.status_code is None and row.created_at < alive_since and row.fingerprint == fingerprint
+    return None if died else Answer(row.fingerprint, row.status_code, row.body), row.created_at
+
+
+def keep(database: sa.Engine, owner: str, key: str, status_code: int, body: Json) -> None:
+    """Note what the request was told."""
+    with database.begin() as connection:
+        connection.execute(
+            answers.update()
+            .where(answers.c.owner == owner, answers.c.key == key)
+            .values(status_code=status_code, body=body)
+        )
+
+
+def release(database: sa.Engine, owner: str, key: str) -> None:
+    """Free the key: the request came to nothing, and may be made again."""
+    with database.begin() as connection:
+        connection.execute(
+            answers.delete().where(answers.c.owner == owner, answers.c.key == key, answers.c.status_code.is_(None))
+        )

@@ -1,0 +1,91 @@
+"""Keys: who may call the API, and the secrets that this installation made for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets as random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from anabranch import clock
+from anabranch.catalog.tables import api_keys, secrets
+from anabranch.database import insert_once
+from anabranch.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# How often the time of the last use is written; a write for each request would be the most of it.
+_USE_EVERY_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the API. The key itself is shown once and then known by its hash alone."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: int
+    last_used_at: int | None
+    revoked_at: int | None
+
+
+def create(database: sa.Engine, name: str) -> tuple[Key, str]:
+    """A new key, and its text, which cannot be had again."""
+    text = f"ab_live_{random.token_hex(16)}"
+    key = Key(new_id("key"), name, text[:12], clock.now_ms(), None, None)
+    with database.begin() as connection:
+        connection.execute(api_keys.insert().values(hash=_hash(text), **vars(key)))
+    return key, text
+
+
+def find(database: sa.Engine, text: str) -> Key | None:
+    """The key with this text, unless it is unknown or revoked."""
+    with database.connect() as connection:
+        row = connection.execute(
+            _select().where(api_keys.c.hash == _hash(text), api_keys.c.revoked_at.is_(None))
+        ).one_or_none()
+    if row is None:
+        return None
+    key = Key(**row._mapping)
+    now = clock.now_ms()
+    if key.last_used_at is None or now - key.last_used_at > _USE_EVERY_MS:
+        with database.begin() as connection:
+            connection.execute(api_keys.update().where(api_keys.c.id == key.id).values(last_used_at=now))
+    return key
+
+
+def every(database: sa.Engine) -> list[Key]:
+    """All keys, oldest first, the revoked ones too."""
+    with database.connect() as connection:
+        return [Key(**row._mapping) for row in connection.execute(_select().order_by(api_keys.c.id))]
+
+
+def revoke(database: sa.Engine, key_id: str) -> bool:
+    """End a key. False when there is none of this id that is not revoked."""
+    with database.begin() as connection:
+        changed = connection.execute(
+            api_keys.update()
+            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+            .values(revoked_at=clock.now_ms())
+        )
+    return bool(changed.rowcount)
+
+
+def secret(database: sa.Engine, name: str, make: Callable[[], str]) -> str:
+    """The secret of this name, made the first time that it is asked for."""
+    with database.begin() as connection:
+        connection.execute(insert_once(database, secrets).values(name=name, value=make(), created_at=clock.now_ms()))
+        value: str = connection.execute(sa.select(secrets.c.value).where(secrets.c.name == name)).scalar_one()
+    return value
+
+
+def _select() -> sa.Select[tuple[object, ...]]:
+    return sa.select(*(column for column in api_keys.c if column.name != "hash"))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

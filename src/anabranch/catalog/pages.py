@@ -1,0 +1,58 @@
+"""Pages: a listing in parts. Ids sort by age, so an id is the cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a listing.
+
+    Attributes:
+        limit: how many at the most.
+        after: the id behind which it begins, in the order of the listing.
+        before: the id in front of which it ends.
+        order: `desc` is newest first.
+        skip: how many to pass over, for clients that count pages.
+    """
+
+    limit: int = 20
+    after: str | None = None
+    before: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """A part of a listing, and whether more comes after it."""
+
+    rows: list[T]
+    has_more: bool
+
+
+def read(
+    database: sa.Engine, query: sa.Select[Any], by: sa.Column[Any], page: Page, make: Callable[[sa.Row[Any]], T]
+) -> Found[T]:
+    """The part of `query`, ordered by the id column `by`, that the page names."""
+    ascending = page.order == "asc"
+    if page.after is not None:
+        query = query.where(by > page.after if ascending else by < page.after)
+    if page.before is not None:
+        query = query.where(by < page.before if ascending else by > page.before)
+    # With `before` alone the page ends there, so it is read from its end and turned around.
+    backwards = page.before is not None and page.after is None
+    query = query.order_by(by.asc() if ascending != backwards else by.desc())
+    with database.connect() as connection:
+        rows = list(connection.execute(query.limit(page.limit + 1).offset(page.skip)))
+    found = [make(row) for row in rows[: page.limit]]
+    return Found(found[::-1] if backwards else found, len(rows) > page.limit)

@@ -1,0 +1,243 @@
+"""Transcripts: what was said in every source, to be searched, with the time of each hit.
+
+The whole text of a transcript is one entry of a full-text index, so that a phrase is found also where it runs from one
+segment into the next. Where in the text a hit is says in which segment, and so when. SQLite's FTS5 only, for now.
+"""
+
+from __future__ import annotations
+
+import bisect
+import html
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from anabranch import clock
+from anabranch.catalog.tables import transcripts
+from anabranch.errors import OptionError, SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Json = Any
+Segment = tuple[float, float, str]
+
+_OPEN, _CLOSE = "\x01", "\x02"
+_MATCHES_SHOWN = 5
+# Letters around a hit, so that it can be read in its sentence.
+_AROUND = 60
+_MOST_TERMS = 32
+# With more than this many hits the ranking of all of them is what costs; the newest of them are ranked.
+_RANKED = 2000
+
+
+@dataclass(frozen=True)
+class Match:
+    """A place in a transcript.
+
+    Attributes:
+        start_s: when the segment begins in which it is said, in seconds.
+        end_s: when the segment ends in which it ends.
+        snippet: what is said around it; HTML, with `<mark>` around the words found.
+    """
+
+    start_s: float
+    end_s: float
+    snippet: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A transcript in which something was found.
+
+    Attributes:
+        match_count: how many places there are in it.
+        matches: the first of them.
+    """
+
+    media_id: str | None
+    task_id: str
+    language: str | None
+    match_count: int
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The hits of a search, best first, and how many there are in all."""
+
+    total: int
+    hits: tuple[Hit, ...]
+
+
+def put(
+    database: sa.Engine, task_id: str, media_id: str | None, language: str | None, segments: Sequence[Segment]
+) -> None:
+    """Keep a transcript, in place of the one that the media row had.
+
+    Args:
+        database: holds the catalog.
+        task_id: the task that made it.
+        media_id: the media row that it is of, or None.
+        language: ISO 639-1, or None.
+        segments: start and end in seconds, and what is said.
+    """
+    text, places = "", []
+    for start_s, end_s, said in segments:
+        # The marks of a hit must not be in the text itself.
+        clean = re.sub(r"[\x00-\x1f]+", " ", said).strip()
+        if clean:
+            text = f"{text} {clean}" if text else clean
+            places.append([len(text) - len(clean), start_s, end_s])
+    with database.begin() as connection:
+        mine = transcripts.c.task_id == task_id
+        connection.execute(
+            transcripts.delete().where(mine if media_id is None else mine | (transcripts.c.media_id == media_id))
+        )
+        connection.execute(
+            transcripts.insert().values(
+                task_id=task_id,
+                media_id=media_id,
+                language=language,
+                text=text,
+                segments=places,
+                created_at=clock.now_ms(),
+            )
+        )
+
+
+def remove(database: sa.Engine, task_id: str) -> None:
+    """Forget the transcript that a task made."""
+    with database.begin() as connection:
+        connection.execute(transcripts.delete().where(transcripts.c.task_id == task_id))
+
+
+def search(database: sa.Engine, q: str, *, limit: int = 20, offset: int = 0, media_id: str | None = None) -> Found:
+    """The transcripts in which all of `q` is said.
+
+    Args:
+        database: holds the catalog.
+        q: words; `"…"` is a phrase, `…*` the beginning of a word; anything else is text.
+        limit: how many hits at the most.
+        offset: how many to pass over.
+        media_id: only in this media row.
+
+    Raises:
+        OptionError: `invalid_query`, nothing in it can be searched for.
+        SetupError: `search_unsupported`, on a database other than SQLite.
+    """
+    if database.dialect.name != "sqlite":
+        raise SetupError("search_unsupported", "Search needs SQLite for now.", "Unset ANABRANCH_DATABASE_URL.")
+    asked = {"match": to_match(q), "limit": limit, "offset": offset, "media": media_id, "ranked": _RANKED}
+    with database.connect() as connection:
+        total = connection.scalar(sa.text(_COUNT_ONE if media_id else _COUNT), asked) or 0
+        page = _RANK_ONE if media_id else _RANK if total <= _RANKED else _RANK_NEWEST
+        ids = list(connection.scalars(sa.text(page), asked))
+        rows = {
+            row.id: row
+            for row in connection.execute(
+                sa.text(_MARK).bindparams(sa.bindparam("ids", expanding=True)).columns(segments=sa.JSON),
+                {"match": asked["match"], "ids": ids},
+            )
+        }
+    return Found(total, tuple(_hit(rows[one]) for one in ids if one in rows))
+
+
+_COUNT = "SELECT count(*) FROM transcripts_fts WHERE transcripts_fts MATCH :match"
+_COUNT_ONE = """
+SELECT count(*) FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
+WHERE transcripts_fts MATCH :match AND media_id = :media"""
+_RANK = "SELECT rowid FROM transcripts_fts WHERE transcripts_fts MATCH :match ORDER BY rank LIMIT :limit OFFSET :offset"
+_RANK_ONE = """
+SELECT transcripts.id FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
+WHERE transcripts_fts MATCH :match AND media_id = :media ORDER BY rank LIMIT :limit OFFSET :offset"""
+# What nearly every transcript has tells none from another; the newest come first then, and cost no ranking.
+_RANK_NEWEST = """
+SELECT rowid FROM transcripts_fts WHERE transcripts_fts MATCH :match ORDER BY rowid DESC LIMIT :limit OFFSET :offset"""
+_MARK = """
+SELECT transcripts.id AS id, media_id, task_id, language, segments,
+       highlight(transcripts_fts, 0, char(1), char(2)) AS marked
+FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
+WHERE transcripts_fts MATCH :match AND transcripts_fts.rowid IN :ids"""
+
+
+def to_match(q: str) -> str:
+    """The query in FTS5's language (SQLite FTS5, section 3). Whatever a person types is text, and no syntax.
+
+    Raises:
+        OptionError: `invalid_query`.
+    """
+    terms = []
+    for phrase, word in re.findall(r'"([^"]*)"?|([^\s"]+)', q.replace("\0", " ")):
+        said = phrase or word
+        # Without a letter or digit the index has nothing to look for.
+        if not any(character.isalnum() for character in said):
+            continue
+        ending = "*" if word.endswith("*") else ""
+        terms.append(f'"{said.rstrip("*") if ending else said}"{ending}')
+    if not terms or len(terms) > _MOST_TERMS:
+        raise OptionError(
+            "invalid_query",
+            f"{q[:100]!r} has nothing to search for." if not terms else f"More than {_MOST_TERMS} words.",
+            'Give words, "a phrase", or the beginning of a word and a star.',
+        )
+    return " ".join(terms)
+
+
+def _hit(row: sa.Row[Any]) -> Hit:
+    plain, spans = _unmark(row.marked)
+    matches = [_match(plain, span, spans, row.segments) for span in _apart(spans)]
+    return Hit(row.media_id, row.task_id, row.language, len(spans), tuple(matches))
+
+
+def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text without its marks, and where they were."""
+    parts = re.split(f"[{_OPEN}{_CLOSE}]", marked)
+    spans, position = [], 0
+    for number, part in enumerate(parts):
+        if number % 2:
+            spans.append((position, position + len(part)))
+        position += len(part)
+    return "".join(parts), spans
+
+
+def _apart(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The first hits that are not in each other's snippets."""
+    found: list[tuple[int, int]] = []
+    for span in spans:
+        if not found or span[0] > found[-1][1] + _AROUND:
+            found.append(span)
+        if len(found) == _MATCHES_SHOWN:
+            break
+    return found
+
+
+def _match(
+    text: str, span: tuple[int, int], spans: Sequence[tuple[int, int]], segments: Sequence[Sequence[float]]
+) -> Match:
+    starts = [segment[0] for segment in segments]
+    first = segments[max(0, bisect.bisect_right(starts, span[0]) - 1)]
+    last = segments[max(0, bisect.bisect_right(starts, span[1] - 1) - 1)]
+    begin, end = _widened(text, span)
+    pieces, position = [], begin
+    for start, stop in spans:
+        if start >= begin and stop <= end:
+            pieces += [html.escape(text[position:start]), "<mark>", html.escape(text[start:stop]), "</mark>"]
+            position = stop
+    pieces.append(html.escape(text[position:end]))
+    snippet = ("… " if begin else "") + "".join(pieces).strip() + (" …" if end < len(text) else "")
+    return Match(first[1], last[2], snippet)
+
+
+def _widened(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """The span with some of what is around it, from word to word."""
+    begin, end = max(0, span[0] - _AROUND), min(len(text), span[1] + _AROUND)
+    if begin:
+        space = text.find(" ", begin, span[0])
+        begin = span[0] if space < 0 else space + 1
+    if end < len(text):
+        space = text.rfind(" ", span[1], end)
+        end = span[1] if space < 0 else space
+    return begin, end
