@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick check lock bench clean
+.PHONY: help setup demo serve test test-quick check lock openapi bench clean
 
 # List the targets.
 help:
@@ -12,7 +12,7 @@ help:
 # Install everything into .venv: the package, its checks and tests, and the sample media.
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt scripts/setup.sh
+.venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt examples/node/package-lock.json scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh
 	@touch $@
 
@@ -20,6 +20,10 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/python scripts/make_sample.py samples/build/sample.mp4
 	$(BIN)/anabranch run samples/build/sample.mp4 -o demo
+
+# Set up, then serve the API at http://127.0.0.1:8000, with everything in ./.anabranch.
+serve: setup
+	$(BIN)/anabranch serve
 
 # Set up, then run every check and every test.
 test: setup check
@@ -42,11 +46,17 @@ lock: setup
 	$(BIN)/uv pip compile -q requirements/samples.in --no-deps --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -o requirements/samples.txt
 
-# Measure: the engine, the main job against bare tools, the speech model.
+# Write docs/openapi.json anew, after a change of the API.
+openapi: setup
+	$(BIN)/python scripts/write_openapi.py
+
+# Measure: the engine, the main job against bare tools, the server, the search.
 bench: setup
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/search.py
 
 # Remove what the other targets made.
 clean:
-	rm -rf .venv demo samples/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv examples/node/node_modules demo samples/build .pytest_cache .mypy_cache .ruff_cache

@@ -4,11 +4,15 @@ set -eu
 
 python=${PYTHON:-python3}
 
-# Debian keeps venv in a package of its own.
-if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    echo "python3-venv is missing; installing it" >&2
+# Debian keeps venv in a package of its own; the examples of the documents, which are tests, are told to curl.
+missing=
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing="python3-venv"
+command -v curl >/dev/null || missing="$missing curl"
+if [ -n "$missing" ]; then
+    echo "installing $missing" >&2
     apt-get update -qq
-    apt-get install -y -qq python3-venv
+    # shellcheck disable=SC2086
+    apt-get install -y -qq $missing
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
@@ -24,3 +28,7 @@ install() {
 install --require-hashes -r requirements/dev.txt
 install --require-hashes --no-deps -r requirements/samples.txt
 install --no-deps --no-build-isolation -e .
+
+# JavaScript packages for the tests with other SDKs, by the Node that the requirements brought. No scripts are run.
+PATH="$PWD/.venv/bin:$PATH" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}" \
+    .venv/bin/npm ci --prefix examples/node --silent --ignore-scripts --omit=optional --legacy-peer-deps --no-audit --no-fund

@@ -8,11 +8,14 @@ import tomllib
 from pathlib import Path
 
 import anabranch
+from anabranch.catalog.changes import TOPICS
 from anabranch.settings import Settings
 from anabranch.tasks.kinds import KINDS
 
 ROOT = Path(__file__).parent.parent
-RAISED = {"SourceError", "OptionError", "SetupError", "EncodeError", "ResourceError", "FinalError", "Unusable"}
+RAISED = set(
+    ["SourceError", "OptionError", "SetupError", "EncodeError", "ResourceError", "FinalError", "Unusable", "Problem"]
+)
 
 
 def read(name: str) -> str:
@@ -30,6 +33,7 @@ def codes() -> set[str]:
                 if isinstance(first, ast.Constant) and re.fullmatch("[a-z_]+", str(first.value)):
                     found.add(str(first.value))
         found |= set(re.findall(r'"code": "([a-z_]+)"', path.read_text()))
+        found |= set(re.findall(r'\b4\d\d: "([a-z_]+)"', path.read_text()))
     return found
 
 
@@ -53,6 +57,11 @@ def test_every_kind_and_option_is_explained() -> None:
         assert section, name
         for option in kind.options.model_fields:
             assert f"`{option}`" in section, f"{name}.{option}"
+
+
+def test_every_topic_of_webhooks_is_explained() -> None:
+    text = read("docs/webhooks.md")
+    assert [topic for topic in TOPICS if f"`{topic}`" not in text] == []
 
 
 def test_every_dependency_has_its_reason() -> None:

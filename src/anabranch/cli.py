@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,8 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anabranch.errors import AnabranchError, SourceError
+from anabranch.errors import AnabranchError, OptionError, SourceError
 from anabranch.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
 
 cli = typer.Typer(
     name="anabranch",
@@ -105,6 +111,87 @@ def doctor(
         raise typer.Exit(1)
 
 
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Interface to listen on.", envvar="ANABRANCH_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", envvar="ANABRANCH_PORT")] = None,
+    app_urls: Annotated[
+        list[str] | None, typer.Option("--app", help="Address where another app serves Inngest functions.")
+    ] = None,
+) -> None:
+    """Serve the API, drive the functions and do the tasks, in one process. The first API key is printed once."""
+    from anabranch.server import serve as serve_until_stopped
+
+    _log_for_machines()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    asyncio.run(serve_until_stopped(read_settings(**given), app_urls or []))
+
+
+keys_cli = typer.Typer(help="Keys of the API, and the signing key of functions.", no_args_is_help=True)
+cli.add_typer(keys_cli, name="keys")
+
+
+@keys_cli.command("create")
+def create_key(name: Annotated[str, typer.Argument(help="What it is for, for people.")]) -> None:
+    """Make a key of the API and print it, this once."""
+    from anabranch.catalog import keys
+
+    with _database() as database:
+        _, text = keys.create(database, name)
+    print(text)
+
+
+@keys_cli.command("list")
+def list_keys() -> None:
+    """List the keys of the API by what is known of them; the keys themselves are not kept."""
+    from anabranch import views
+    from anabranch.catalog import keys
+
+    table = Table("id", "name", "begins with", "made", "last used", "revoked", box=None)
+    with _database() as database:
+        for key in keys.every(database):
+            moments = [views.iso(moment) or "" for moment in (key.created_at, key.last_used_at, key.revoked_at)]
+            table.add_row(key.id, key.name, key.prefix, *moments)
+    Console(highlight=False, width=160).print(table)
+
+
+@keys_cli.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="Its id, from the list.")]) -> None:
+    """End a key at once."""
+    from anabranch.catalog import keys
+
+    with _database() as database:
+        revoked = keys.revoke(database, key_id)
+    if not revoked:
+        raise OptionError("key_not_found", f"There is no key {key_id} that could be revoked.", "See: keys list.")
+
+
+@keys_cli.command("signing")
+def show_signing_key() -> None:
+    """Print the signing key, to be given to apps as INNGEST_SIGNING_KEY."""
+    from anabranch.catalog import keys
+    from anabranch.engine.signing import new_signing_key
+
+    with _database() as database:
+        print(read_settings().signing_key or keys.secret(database, "signing_key", new_signing_key))
+
+
+@contextmanager
+def _database() -> Iterator[sa.Engine]:
+    """The database of the settings, which a server may have open at the same time."""
+    from anabranch import migrations
+    from anabranch.database import open_database
+
+    settings = read_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database)
+    migrations.upgrade(database)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
 def _address(source: str) -> str:
     """A path is made absolute, so that a run that goes on elsewhere still finds it."""
     if "://" in source:
@@ -124,6 +211,22 @@ def _log_to_stderr(verbose: bool) -> None:
     logging.basicConfig(level=logging.CRITICAL)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _log_for_machines() -> None:
+    """Log a JSON object a line, with what each is about: request, run, step, task, attempt."""
+    logging.basicConfig(level=logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

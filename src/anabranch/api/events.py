@@ -1,0 +1,309 @@
+"""Events: takes events from the Inngest SDKs, registers their apps, and shows runs. Compatible with Inngest's API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import fastapi
+from fastapi import Depends
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from anabranch import clock, views
+from anabranch.api import inputs
+from anabranch.api.context import Running
+from anabranch.api.problems import RESPONSES, Problem
+from anabranch.catalog import keys, media
+from anabranch.engine import signing
+from anabranch.engine.events import Event
+from anabranch.engine.expressions import holds
+from anabranch.errors import AnabranchError
+from anabranch.ids import new_id
+
+if TYPE_CHECKING:
+    from anabranch.app import App
+    from anabranch.engine.journal import Run
+
+Json = Any
+
+router = fastapi.APIRouter(tags=["events"], responses=RESPONSES)
+
+_MOST_EVENTS = 5000
+_FAR = 2**53
+# Which member of an event's data names a source, for the events that have one.
+_SOURCES = {"video/uploaded": "sourceUrl", "task/created": "input"}
+
+
+class EventBody(BaseModel):
+    """An event, as the SDKs send it."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "video/uploaded",
+                    "data": {"mediaId": "med_1", "sourceUrl": "https://example.com/film.mp4"},
+                    "id": "upload-1",
+                }
+            ]
+        },
+    )
+
+    name: str = Field(min_length=1, max_length=256)
+    data: dict[str, Any] | None = None
+    id: str | None = Field(None, max_length=512, description="Its identity: it counts once, however often it comes.")
+    ts: int | None = Field(None, ge=0, le=_FAR, description="Unix milliseconds; what it starts waits until then.")
+    user: dict[str, Any] | None = None
+    v: str | None = None
+
+
+class Accepted(BaseModel):
+    """Ids of the events that are now kept."""
+
+    ids: list[str]
+    status: int
+
+
+class Found(BaseModel):
+    """What was asked for, in the envelope of Inngest's API."""
+
+    model_config = ConfigDict(extra="allow")
+    data: Any
+
+
+class AppUrl(BaseModel):
+    """Where an app serves its functions."""
+
+    url: str = Field(examples=["http://127.0.0.1:3000/api/inngest"])
+
+
+class Rerun(BaseModel):
+    """What to do again."""
+
+    from_step: str | None = Field(None, description="Name or hashed id of a step; what was done before it is kept.")
+
+
+class Cancellation(BaseModel):
+    """Which runs to cancel."""
+
+    app_id: str | None = None
+    function_id: str
+    started_after: str | None = None
+    started_before: str | None = None
+    condition: str | None = Field(None, alias="if", description="CEL over `event`.")
+
+
+def operator(request: fastapi.Request, app: Running) -> None:
+    """Whether who asks has the signing key (as SDKs show it), or a key of the API.
+
+    Raises:
+        Problem: `token_invalid`.
+    """
+    shown = request.headers.get("authorization", "")
+    _, _, text = shown.partition(" ")
+    known = signing.knows_key(shown, _signing_key(app)) or keys.find(app.database, text.strip()) is not None
+    if not known and not app.settings.open_access:
+        raise Problem("token_invalid", 401, "Show the signing key (INNGEST_SIGNING_KEY) or a key of the API.")
+
+
+def _signing_key(app: App) -> str:
+    return app.settings.signing_key or keys.secret(app.database, "signing_key", signing.new_signing_key)
+
+
+Operator = Annotated[None, Depends(operator)]
+
+
+@router.post("/e/{event_key}", operation_id="sendEvents", response_model=Accepted)
+async def send_events(
+    event_key: str, body: EventBody | Annotated[list[EventBody], Field(max_length=_MOST_EVENTS)], app: Running
+) -> JSONResponse:
+    """Send one event or many. When this answers they are on the disk, and so are the runs that they start."""
+    if not app.settings.open_access and await asyncio.to_thread(keys.find, app.database, event_key) is None:
+        raise Problem("token_invalid", 401, "The event key is not a key of the API. Set INNGEST_EVENT_KEY to one.")
+    given = body if isinstance(body, list) else [body]
+    events = [await asyncio.to_thread(_read_event, app, one) for one in given]
+    ids = await app.engine.send(events)
+    for event in events:
+        if event.name == "video/uploaded" and isinstance(event.data.get("mediaId"), str):
+            # Whoever sent it may ask for the media at once, before its first task has begun.
+            await asyncio.to_thread(media.create, app.database, event.data["mediaId"], event.data["sourceUrl"])
+    return JSONResponse({"ids": ids, "status": 200})
+
+
+@router.get("/v1/events/{event_id}", operation_id="getEvent", response_model=Found)
+def get_event(event_id: str, app: Running, _: Operator) -> JSONResponse:
+    """One event."""
+    event = app.engine.journal.event(event_id)
+    if event is None:
+        raise Problem("event_not_found", 404, f"There is no event {event_id[:100]}.")
+    return _enveloped({**event.to_dict(), "internal_id": event.id})
+
+
+@router.get("/v1/events/{event_id}/runs", operation_id="getEventRuns", response_model=Found)
+def get_event_runs(event_id: str, app: Running, _: Operator) -> JSONResponse:
+    """The runs that an event has started."""
+    return _enveloped([_show(run) for run in app.engine.journal.runs_of_event(event_id)])
+
+
+@router.get("/v1/runs/{run_id}", operation_id="getRun", response_model=Found)
+def get_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
+    """One run, with its steps."""
+    run = _find(app, run_id)
+    steps = [
+        {
+            "id": step.id,
+            "name": step.name,
+            "op": step.op,
+            "status": step.status,
+            "failures": step.failures,
+            "due_at": step.due_at,
+            "result": step.result,
+        }
+        for step in app.engine.journal.steps(run_id).values()
+    ]
+    return _enveloped({**_show(run), "steps": steps})
+
+
+@router.delete("/v1/runs/{run_id}", operation_id="cancelRun", response_model=Found)
+async def cancel_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
+    """Cancel a run."""
+    run = await asyncio.to_thread(_find, app, run_id)
+    if not await app.engine.cancel(run_id):
+        raise Problem("run_ended", 409, f"{run.id} is {run.status}; there is nothing to cancel.")
+    return _enveloped(_show(await asyncio.to_thread(_find, app, run_id)))
+
+
+@router.post("/v1/runs/{run_id}/rerun", status_code=201, operation_id="rerun", response_model=Found)
+async def rerun(run_id: str, app: Running, _: Operator, body: Rerun | None = None) -> JSONResponse:
+    """Do a run again for the same event, from its beginning or from a step."""
+    await asyncio.to_thread(_find, app, run_id)
+    new = await app.engine.rerun(run_id, body.from_step if body else None)
+    if new is None:
+        raise Problem("step_not_found", 404, f"{run_id} has no step {body.from_step if body else None!r}.")
+    return _enveloped(_show(await asyncio.to_thread(_find, app, new)), 201)
+
+
+@router.post("/v1/cancellations", status_code=201, operation_id="cancelRuns", response_model=Found)
+async def cancel_runs(body: Cancellation, app: Running, _: Operator) -> JSONResponse:
+    """Cancel the runs of a function that match."""
+    after, before = _moment(body.started_after, 0), _moment(body.started_before, _FAR)
+    names = {body.function_id, f"{body.app_id}-{body.function_id}"}
+    cancelled = []
+    for run_id in await asyncio.to_thread(app.engine.journal.unfinished):
+        run = await asyncio.to_thread(app.engine.journal.run, run_id)
+        if run is None or run.function_id not in names or not after <= run.created_at <= before:
+            continue
+        if holds(body.condition, {"event": run.event.to_dict()}) and await app.engine.cancel(run_id):
+            cancelled.append(run_id)
+    return _enveloped({"id": new_id("cxl"), "cancelled": cancelled}, 201)
+
+
+@router.get("/v0/runs/{run_id}/batch", include_in_schema=False)
+def get_batch(run_id: str, app: Running, _: Operator) -> JSONResponse:
+    """The events of a run, for an SDK that was told to ask for them."""
+    return JSONResponse([event.to_dict() for event in app.engine.journal.events_of(_find(app, run_id))])
+
+
+@router.get("/v0/runs/{run_id}/actions", include_in_schema=False)
+def get_actions(run_id: str, app: Running, _: Operator) -> JSONResponse:
+    """The results of a run's steps, for an SDK that was told to ask for them."""
+    _find(app, run_id)
+    steps = app.engine.journal.steps(run_id).values()
+    return JSONResponse({step.id: step.result for step in steps if step.status != "pending"})
+
+
+@router.post("/fn/register", operation_id="registerApp")
+async def register_app(request: fastapi.Request, app: Running, _: Operator) -> JSONResponse:
+    """Register the functions of an app that an Inngest SDK serves elsewhere. The SDK calls this."""
+    try:
+        body = await request.json()
+        url, configs = body["url"], body["functions"]
+        name = body.get("appName") or body.get("appname") or url
+        if not isinstance(url, str) or not isinstance(configs, list):
+            raise TypeError("url and functions")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Problem("invalid_registration", 422, f"This is not what an SDK sends: {error}.") from None
+    await app.engine.register_app(
+        str(name), url, configs, sdk=str(body.get("sdk") or ""), framework=str(body.get("framework") or "")
+    )
+    return JSONResponse({"ok": True, "modified": True, "error": None})
+
+
+@router.get("/v1/apps", operation_id="listApps", response_model=Found)
+def list_apps(app: Running, _: Operator) -> JSONResponse:
+    """The apps that have registered, and their functions."""
+    return _enveloped(
+        [
+            {
+                "id": row.id,
+                "url": row.url,
+                "sdk": row.sdk,
+                "framework": row.framework,
+                "functions": [{"id": one["id"], "name": one.get("name")} for one in row.functions],
+                "updated_at": row.updated_at,
+            }
+            for row in app.engine.journal.apps()
+        ]
+    )
+
+
+@router.post("/v1/apps", status_code=201, operation_id="syncApp", response_model=Found)
+async def sync_app(body: AppUrl, app: Running, _: Operator) -> JSONResponse:
+    """Ask an app at an address what functions it has, and register them."""
+    return _enveloped(await app.engine.sync(inputs.checked(app, body.url)), 201)
+
+
+def _read_event(app: App, given: EventBody) -> Event:
+    if given.name.startswith("inngest/"):
+        raise Problem("invalid_event", 400, f"{given.name}: names that begin with inngest/ are the engine's own.")
+    data = given.data or {}
+    source = _SOURCES.get(given.name)
+    if source is not None:
+        try:
+            data = {**data, source: inputs.checked(app, str(data.get(source)))}
+        except AnabranchError as error:
+            raise Problem("invalid_event", 400, f"{given.name}: {source}: {error}") from None
+    known: dict[str, Json] = {name: value for name, value in (("id", given.id), ("ts", given.ts)) if value}
+    return Event(given.name, data, user=given.user, v=given.v, **known)
+
+
+def _find(app: App, run_id: str) -> Run:
+    run = app.engine.journal.run(run_id)
+    if run is None:
+        raise Problem("run_not_found", 404, f"There is no run {run_id[:100]}.")
+    return run
+
+
+def _show(run: Run) -> dict[str, Json]:
+    return {
+        "run_id": run.id,
+        "id": run.id,
+        "function_id": run.function_id,
+        "event_id": run.event.id,
+        "status": run.status.capitalize(),
+        "run_started_at": views.iso(run.started_at),
+        "ended_at": views.iso(run.ended_at),
+        "output": run.output if run.error is None else run.error,
+        "error": run.error,
+        "parent_run_id": run.parent[0] if run.parent else None,
+        "original_run_id": run.original,
+        "due_at": views.iso(run.due_at),
+        "created_at": views.iso(run.created_at),
+    }
+
+
+def _enveloped(data: Json, status: int = 200) -> JSONResponse:
+    return JSONResponse(
+        {"data": data, "metadata": {"fetched_at": views.iso(clock.now_ms()), "cached_until": None}}, status
+    )
+
+
+def _moment(text: str | None, otherwise: int) -> int:
+    if text is None:
+        return otherwise
+    try:
+        return views.moment_ms(text)
+    except ValueError:
+        raise Problem("invalid_request", 422, f"{text[:40]!r} is no ISO 8601 time.") from None

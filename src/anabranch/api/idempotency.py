@@ -1,0 +1,104 @@
+"""Idempotency: a request that carries an `Idempotency-Key` and comes again is told what it was told the first time.
+
+Source: IETF draft "The Idempotency-Key HTTP Header Field"; a key is kept for a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from anabranch.api.problems import Problem
+from anabranch.catalog import answers, keys
+from anabranch.ids import new_id, seeded_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    import fastapi
+
+    from anabranch.app import App
+
+Json = Any
+_LONGEST_KEY = 255
+
+
+class IdempotentRoute(APIRoute):
+    """A route whose POST requests may carry an `Idempotency-Key`, when their body is JSON."""
+
+    def get_route_handler(self) -> Callable[[fastapi.Request], Coroutine[Any, Any, fastapi.Response]]:
+        """The route's handler, behind the memory of what was answered."""
+        handle = super().get_route_handler()
+
+        async def remembering(request: fastapi.Request) -> fastapi.Response:
+            key = request.headers.get("idempotency-key")
+            is_json = request.headers.get("content-type", "").partition(";")[0].strip() in ("", "application/json")
+            if request.method != "POST" or not key or not is_json:
+                return await handle(request)
+            return await _once(request, key, handle)
+
+        return remembering
+
+
+async def _once(
+    request: fastapi.Request, key: str, handle: Callable[[fastapi.Request], Coroutine[Any, Any, fastapi.Response]]
+) -> fastapi.Response:
+    app: App = request.app.state.app
+    if len(key) > _LONGEST_KEY:
+        raise Problem("invalid_request", 422, f"Idempotency-Key has more than {_LONGEST_KEY} characters.")
+    owner = await asyncio.to_thread(_owner, app, request)
+    if owner is None:
+        # The route itself says what is wrong with who asks.
+        return await handle(request)
+    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).hexdigest()
+    earlier, claimed_at = await asyncio.to_thread(
+        answers.claim, app.database, owner, key, fingerprint, alive_since=app.opened_at
+    )
+    if earlier is not None:
+        return _replay(earlier, fingerprint)
+    # What the request creates gets the same id when it is repeated after a crash, and so is created once.
+    request.state.seed = (claimed_at, f"{owner} {key}")
+    try:
+        response = await handle(request)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(answers.release, app.database, owner, key))
+        raise
+    await asyncio.to_thread(
+        answers.keep, app.database, owner, key, response.status_code, json.loads(bytes(response.body))
+    )
+    return response
+
+
+def id_for(request: fastapi.Request, prefix: str) -> str:
+    """An id for what the request creates."""
+    seed = getattr(request.state, "seed", None)
+    return seeded_id(prefix, *seed) if seed else new_id(prefix)
+
+
+def _replay(earlier: answers.Answer, fingerprint: str) -> fastapi.Response:
+    if earlier.fingerprint != fingerprint:
+        raise Problem(
+            "idempotency_key_reused", 422, "This Idempotency-Key came with another request before. Make a new one."
+        )
+    if earlier.status_code is None:
+        raise Problem(
+            "request_in_progress",
+            409,
+            "The first request with this Idempotency-Key is being worked on.",
+            headers={"retry-after": "1"},
+            retryable=True,
+        )
+    return JSONResponse(earlier.body, earlier.status_code, {"idempotent-replayed": "true"})
+
+
+def _owner(app: App, request: fastapi.Request) -> str | None:
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    key = keys.find(app.database, text.strip()) if scheme.lower() == "bearer" else None
+    if key is not None:
+        return key.id
+    return "anybody" if app.settings.open_access else None

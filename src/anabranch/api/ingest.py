@@ -1,0 +1,147 @@
+"""Ingest: bytes that clients send, on their way to being a source. On disk at every moment, never in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from anabranch.api.problems import Problem
+from anabranch.catalog import files, media
+from anabranch.engine.events import Event
+from anabranch.errors import ResourceError
+from anabranch.tasks.workshop import STORED
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from anabranch.app import App
+
+Json = Any
+
+_BLOCK_BYTES = 1 << 20
+
+
+def folder(app: App) -> Path:
+    """Where uploads stand until they are whole."""
+    place = app.settings.home / "uploads"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@contextlib.asynccontextmanager
+async def arriving(app: App) -> AsyncIterator[Path]:
+    """A file for an upload that comes in one go; removed at the end, whatever happens."""
+    path = folder(app) / f"once-{secrets.token_hex(8)}"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class Arrival:
+    """Appends to a file what a client sends, in large writes off the event loop, up to a limit.
+
+    Args:
+        path: the file.
+        limit_bytes: how large it may become.
+    """
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self.size_bytes = path.stat().st_size if path.exists() else 0
+
+    async def take(self, block: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            Problem: `too_large`.
+            ResourceError: `disk_full`.
+        """
+        self.size_bytes += len(block)
+        if self.size_bytes > self._limit_bytes:
+            self._waiting.clear()
+            raise Problem("too_large", 413, f"More than the {self._limit_bytes:,} bytes that are taken here.")
+        self._waiting.append(block)
+        self._waiting_bytes += len(block)
+        if self._waiting_bytes >= _BLOCK_BYTES:
+            await self._write(sync=False)
+
+    async def close(self) -> None:
+        """Return once all that was taken is on the disk."""
+        await self._write(sync=True)
+
+    async def _write(self, *, sync: bool) -> None:
+        blocks, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        await asyncio.to_thread(_append, self._path, blocks, sync)
+
+
+def _append(path: Path, blocks: list[bytes], sync: bool) -> None:
+    try:
+        with path.open("ab") as file:
+            file.writelines(blocks)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(
+                "disk_full", "There is no room for the upload.", "Free some space, and go on with it."
+            ) from error
+        raise
+
+
+async def finish(
+    app: App, media_id: str, path: Path, filename: str, content_type: str, details: dict[str, Json]
+) -> None:
+    """Make a source of a whole upload: store it, enter it, and start the fan-out. Doing it again changes nothing.
+
+    Raises:
+        Problem: `empty_file`.
+        ResourceError: `disk_full` or `storage_unavailable`.
+    """
+    size_bytes = (await asyncio.to_thread(path.stat)).st_size
+    if size_bytes == 0:
+        raise Problem("empty_file", 422, "The upload has no bytes. It was probably cut short; repeat it.")
+    key = f"sources/{media_id}/source{_ending(filename)}"
+    await asyncio.to_thread(app.storage.put, key, path, content_type)
+
+    def enter() -> None:
+        values = {
+            "media_id": media_id,
+            "kind": content_type.partition("/")[0] if content_type.startswith(("video/", "audio/")) else "video",
+            "type": content_type,
+            "status": "ready",
+            "key": key,
+            "filesize": size_bytes,
+            "ref": "source",
+            "filename": filename or None,
+        }
+        files.create(app.database, f"file_{media_id.partition('_')[2]}", values)
+        media.create(app.database, media_id, STORED + key, size_bytes=size_bytes, **details)
+        media.begin(app.database, media_id, STORED + key, size_bytes)
+
+    await asyncio.to_thread(enter)
+    await start(app, media_id, STORED + key)
+
+
+async def start(app: App, media_id: str, address: str) -> None:
+    """Start the fan-out of a media row whose source is there."""
+    await app.engine.send(
+        [Event("video/uploaded", {"mediaId": media_id, "sourceUrl": address}, id=f"{media_id}.uploaded")]
+    )
+    await app.announce()
+
+
+def _ending(filename: str) -> str:
+    """The ending of a file's name, for people who look into the folder; nothing relies on it."""
+    found = re.search(r"\.[A-Za-z0-9]{1,8}$", filename)
+    return found.group().lower() if found else ""

@@ -1,0 +1,76 @@
+"""Inputs: what a client may give as the source of a task, as an address that the workshop can read.
+
+A client gives an address elsewhere, an address of this server's own outputs, or the id of a file. Paths and file
+addresses are for people at the machine, not for the network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from anabranch.api import links
+from anabranch.api.problems import Problem
+from anabranch.catalog import files
+from anabranch.errors import FinalError, SourceError
+from anabranch.tasks.workshop import STORED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anabranch.app import App
+
+Json = Any
+
+
+def address_of(app: App, body: Mapping[str, Json]) -> str:
+    """The source that a request names as `input`, `url` or `file_id`.
+
+    Raises:
+        Problem: `input_missing`, `file_not_found` or `file_not_ready`.
+        SourceError: `unsupported_address`.
+    """
+    given = body.get("input") or body.get("url") or body.get("file_id")
+    if isinstance(given, dict):
+        given = given.get("url") or given.get("file_id") or given.get("id")
+    if not isinstance(given, str) or not given:
+        raise Problem("input_missing", 422, "Name the source: `input` or `url` with an address, or `file_id`.")
+    if given.startswith("file_"):
+        return _of_file(app, given)
+    return checked(app, given)
+
+
+def checked(app: App, address: str) -> str:
+    """An address that a stranger may have read.
+
+    Raises:
+        SourceError: `unsupported_address`.
+    """
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable or any(character in address for character in "\r\n\0"):
+        raise SourceError(
+            "unsupported_address", f"{address[:200]!r} cannot be a source here.", "Give an http or https address."
+        )
+    key = links.own_key(app, address)
+    if key is None:
+        return address
+    try:
+        found = app.storage.exists(key)
+    except FinalError:
+        found = False
+    if not found:
+        raise SourceError("source_not_found", f"Nothing is at {address[:200]}.", "It may have been deleted.")
+    return STORED + key
+
+
+def _of_file(app: App, file_id: str) -> str:
+    file = files.get(app.database, file_id)
+    if file is None:
+        raise Problem("file_not_found", 404, f"There is no file {file_id}.")
+    if file.key is None:
+        raise Problem("file_not_ready", 409, f"{file_id} is {file.status}. Wait until it is ready.", retryable=True)
+    return STORED + file.key

@@ -1,0 +1,114 @@
+"""Links: addresses of what is in storage. Open ones for all, and signed ones that expire.
+
+A signed address carries its proof in the path, `/signed/<expires>-<proof>/media/<id>/…`, and the proof is for all
+that begins with `media/<id>/`. So the relative addresses in a playlist are signed too, and no playlist is rewritten.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from anabranch import clock
+from anabranch.api.problems import Problem
+from anabranch.catalog import keys
+from anabranch.tasks.workshop import STORED
+
+if TYPE_CHECKING:
+    from anabranch.app import App
+
+# How long an address lives that a private media's record shows.
+SHOWN_S = 3600
+
+
+def open_link(app: App, key: str) -> str:
+    """The address of an object that everybody may read."""
+    return f"{app.settings.base_url}/outputs/{quote(key)}"
+
+
+def signed_link(app: App, key: str, expires_in_s: int = SHOWN_S) -> str:
+    """An address of an object, and of all beside it, that expires."""
+    expires_s = clock.now_ms() // 1000 + expires_in_s
+    return f"{app.settings.base_url}/signed/{expires_s}-{_proof(app, _scope(key), expires_s)}/{quote(key)}"
+
+
+def check_signature(app: App, token: str, key: str) -> None:
+    """Whether a token opens an object.
+
+    Raises:
+        Problem: `signature_expired` or `signature_invalid`.
+    """
+    expires, _, proof = token.partition("-")
+    if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+        raise _invalid()
+    if not hmac.compare_digest(proof.encode(), _proof(app, _scope(key), int(expires)).encode()):
+        raise _invalid()
+    if int(expires) < clock.now_ms() // 1000:
+        raise Problem("signature_expired", 403, "The address has expired. Ask for a new one.")
+
+
+def upload_link(app: App, media_id: str, filename: str, expires_s: int) -> str:
+    """An address to which the bytes of a media row can be PUT until it expires."""
+    proof = _proof(app, f"PUT {media_id}", expires_s)
+    place = f"{app.settings.base_url}/uploads/direct/{media_id}/{quote(filename, safe='')}"
+    return f"{place}?expiry={expires_s}&signature={proof}"
+
+
+def check_upload(app: App, media_id: str, expires_s: int, proof: str) -> None:
+    """Whether the holder of a proof may PUT the bytes of a media row.
+
+    Raises:
+        Problem: `signature_expired` or `signature_invalid`.
+    """
+    if not hmac.compare_digest(proof.encode(), _proof(app, f"PUT {media_id}", expires_s).encode()):
+        raise _invalid()
+    if expires_s < clock.now_ms() // 1000:
+        raise Problem("signature_expired", 403, "The address has expired. Ask for a new one.")
+
+
+def own_key(app: App, address: str) -> str | None:
+    """The key of an address of this server's own outputs, or None for an address elsewhere."""
+    base = urlsplit(app.settings.base_url or "")
+    there = urlsplit(address)
+    if (there.scheme, there.netloc) != (base.scheme, base.netloc):
+        return None
+    path = unquote(there.path.removeprefix(base.path)).lstrip("/")
+    where, _, rest = path.partition("/")
+    if where == "outputs":
+        return rest
+    if where == "signed":
+        token, _, key = rest.partition("/")
+        check_signature(app, token, key)
+        return key
+    return None
+
+
+def shown(app: App, address: str | None, *, private: bool) -> str | None:
+    """The address of something stored, as a client is given it."""
+    if address is None:
+        return None
+    key = address.removeprefix(STORED) if address.startswith(STORED) else own_key(app, address)
+    if key is None:
+        return address
+    # A source is its owner's: it is never open.
+    return signed_link(app, key) if private or key.startswith("sources/") else open_link(app, key)
+
+
+def _scope(key: str) -> str:
+    """What a proof for a key is for: all of a media row, all of a task, or one source."""
+    parts = key.split("/")
+    return "/".join(parts[:2]) + "/" if parts[0] in ("media", "tasks") and len(parts) > 2 else key
+
+
+def _proof(app: App, scope: str, expires_s: int) -> str:
+    secret = keys.secret(app.database, "link_secret", lambda: secrets.token_hex(32))
+    digest = hmac.new(secret.encode(), f"{scope}\n{expires_s}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:18]).decode()
+
+
+def _invalid() -> Problem:
+    return Problem("signature_invalid", 403, "The address is not signed by this server, or was changed.")

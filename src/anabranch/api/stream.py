@@ -1,0 +1,106 @@
+"""Stream: what happens, as it happens, by server-sent events. It resumes after the last one that was received.
+
+Source: HTML Living Standard, section 9.2 (server-sent events).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import fastapi
+from fastapi import Header, Query
+from fastapi.responses import StreamingResponse
+
+from anabranch.api.context import Caller, Running
+from anabranch.api.media import show
+from anabranch.api.problems import RESPONSES, Problem
+from anabranch.catalog import changes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anabranch.app import App
+
+Json = Any
+
+router = fastapi.APIRouter(tags=["stream"], responses=RESPONSES)
+
+_LOOK_EVERY_S = 0.5
+_SILENT_FOR_S = 15.0
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events, for as long as the client listens.", "content": {"text/event-stream": {}}}
+}
+_LastEventId = Annotated[str | None, Header(description="Where to go on; a browser sends it by itself.")]
+_Since = Annotated[int | None, Query(ge=0, le=2**53, description="The same, for who cannot set headers.")]
+
+
+@router.get("/media/{media_id}/events", operation_id="streamMedia", response_class=StreamingResponse, responses=_STREAM)
+async def stream_media(
+    media_id: str, app: Running, _: Caller, last_event_id: _LastEventId = None, since: _Since = None
+) -> StreamingResponse:
+    """What happens to one media row: its changes, and between them `progress` with the whole status."""
+    if await asyncio.to_thread(show, app, media_id) is None:
+        raise Problem("media_not_found", 404, f"There is no media {media_id}.")
+    return _respond(_follow(app, _start(last_event_id, since, 0), media_id))
+
+
+@router.get("/events", operation_id="streamAll", response_class=StreamingResponse, responses=_STREAM)
+async def stream_all(
+    app: Running, _: Caller, last_event_id: _LastEventId = None, since: _Since = None
+) -> StreamingResponse:
+    """What happens to all media and tasks, from now on or from where the client was."""
+    newest = await asyncio.to_thread(changes.latest, app.database)
+    return _respond(_follow(app, _start(last_event_id, since, newest), None))
+
+
+def _start(last_event_id: str | None, since: int | None, otherwise: int) -> int:
+    if last_event_id is not None:
+        # One that is not ours is as none, so that a client with a stale one still gets on.
+        return int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else otherwise
+    return otherwise if since is None else since
+
+
+def _respond(events: AsyncIterator[str]) -> StreamingResponse:
+    # A proxy that gathers what it passes on would hold events back.
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _follow(app: App, number: int, media_id: str | None) -> AsyncIterator[str]:
+    yield "retry: 1000\n\n"
+    told: dict[str, Json] | None = None
+    silent_s = 0.0
+    while True:
+        spoke = False
+        for change in await asyncio.to_thread(changes.since, app.database, number, media_id=media_id):
+            number = change.number
+            body = {"id": change.id, "type": change.type, "media_id": change.media_id, "task_id": change.task_id}
+            yield _event(change.type, {**body, "data": change.data, "created_at": change.created_at}, number)
+            spoke = True
+        if media_id is not None:
+            status = await asyncio.to_thread(show, app, media_id)
+            if status is None:
+                # It was deleted, and that was the last thing to tell.
+                return
+            if _essence(status) != _essence(told):
+                yield _event("progress", status, number)
+                told, spoke = status, True
+        silent_s = 0.0 if spoke else silent_s + _LOOK_EVERY_S
+        if silent_s >= _SILENT_FOR_S:
+            yield ": still here\n\n"
+            silent_s = 0.0
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _essence(status: dict[str, Json] | None) -> Json:
+    """What of a status is worth telling: signed addresses differ each time that they are made."""
+    if status is None:
+        return None
+    branches = [(one["name"], one["status"], one["progress"], one["attempt"]) for one in status["branches"]]
+    return status["status"], status["percent"], status["playable"], branches
+
+
+def _event(name: str, data: Json, number: int) -> str:
+    return f"id: {number}\nevent: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"

@@ -1,0 +1,102 @@
+"""Serve: API, engine and worker in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from anabranch.api import uploads
+from anabranch.api.server import create_api
+from anabranch.app import open_app
+from anabranch.catalog import keys
+from anabranch.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anabranch.app import App
+    from anabranch.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_SYNC_AGAIN_S = (0.5, 1, 2, 5, 10, 30)
+
+
+async def serve(settings: Settings, app_urls: Sequence[str] = ()) -> None:
+    """Serve until a signal comes.
+
+    Args:
+        settings: what to open, and where to listen.
+        app_urls: where other apps serve functions, to be registered.
+
+    Raises:
+        SetupError: `address_in_use`, or what `open_app` raises.
+    """
+    with _listen(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        settings = settings.model_copy(
+            update={"base_url": (settings.base_url or f"http://{settings.host}:{port}").rstrip("/"), "port": port}
+        )
+        async with open_app(settings, signed=True) as app:
+            _greet(app)
+            await uploads.resume(app)
+            config = uvicorn.Config(
+                create_api(app),
+                log_config=None,
+                access_log=False,
+                # A stream never ends by itself.
+                timeout_graceful_shutdown=3,
+                timeout_keep_alive=65,
+            )
+            server = uvicorn.Server(config)
+            syncing = asyncio.create_task(_sync(app, app_urls))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                syncing.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # A burst of a thousand connections is no reason to turn one away.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            "address_in_use",
+            f"Port {port} of {host} cannot be listened on: {error.strerror}.",
+            "Stop what listens there, or choose another one: --port or ANABRANCH_PORT.",
+        ) from error
+    return listener
+
+
+def _greet(app: App) -> None:
+    """Say where it is, and show the first key, once."""
+    print(f"Anabranch serves {app.settings.base_url}", file=sys.stderr)
+    if app.settings.open_access:
+        print("ANABRANCH_OPEN_ACCESS is set: everybody who reaches it may use it.", file=sys.stderr)
+    if not keys.every(app.database):
+        _, text = keys.create(app.database, "first")
+        print("The first API key, shown this once:", file=sys.stderr, flush=True)
+        print(text, flush=True)
+
+
+async def _sync(app: App, urls: Sequence[str]) -> None:
+    """Register other apps, once they answer."""
+    for url in urls:
+        for wait_s in _SYNC_AGAIN_S:
+            try:
+                await app.engine.sync(url)
+                break
+            except Exception as error:  # noqa: BLE001  (it may start later than this server)
+                _log.warning("app cannot be registered yet", url=url, error=str(error), again_in_s=wait_s)
+                await asyncio.sleep(wait_s)

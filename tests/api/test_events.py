@@ -1,0 +1,124 @@
+"""The Event API: sending, looking at runs, cancelling, doing again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import inngest
+import pytest
+
+from tests import clips, node
+from tests.api.served import elsewhere, until
+
+if TYPE_CHECKING:
+    from tests.api.served import Server
+
+
+def test_an_event_of_the_official_client_starts_the_fan_out_once(server: Server, plain_url: str) -> None:
+    client = inngest.Inngest(app_id="a", is_production=True, event_api_base_url=server.url, event_key=server.key)
+    media_id = f"med_{time.time_ns()}"
+    event = inngest.Event(name="video/uploaded", data={"mediaId": media_id, "sourceUrl": plain_url}, id=f"u-{media_id}")
+    assert client.send_sync([event, event]) == [f"u-{media_id}"] * 2
+    assert server.media(media_id, "ready", "degraded", "failed")["status"] == "ready"
+    runs = server.get(f"/v1/events/u-{media_id}/runs")["data"]
+    assert [one["function_id"] for one in runs] == ["anabranch-fanout-adaptive-streaming"]
+    run = until(
+        lambda: (one := server.get(f"/v1/runs/{runs[0]['run_id']}")["data"])["status"] == "Completed" and one, 10
+    )
+    assert run["output"]["id"] == media_id
+    assert {step["name"] for step in run["steps"]} >= {"hls-package", "poster-image", "assemble"}
+    assert server.get(f"/v1/events/u-{media_id}")["data"]["name"] == "video/uploaded"
+
+
+@pytest.mark.slow
+def test_an_event_of_the_official_javascript_client_is_kept(server: Server) -> None:
+    code = """
+    import { Inngest } from "inngest";
+    const client = new Inngest({ id: "sender" });
+    console.log(JSON.stringify(await client.send([{ name: "js/one", data: { a: 1 } }, { name: "js/two" }])));
+    """
+    environment = node.environment(INNGEST_DEV="0", INNGEST_BASE_URL=server.url, INNGEST_EVENT_KEY=server.key)
+    command = [node.binary(), "--input-type=module", "-e", code]
+    said = subprocess.run(command, cwd=node.modules(), env=environment, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    ids = said.stdout.split('"')[3::2]
+    assert [server.get(f"/v1/events/{one}")["data"]["name"] for one in ids] == ["js/one", "js/two"]
+    assert server.get(f"/v1/events/{ids[0]}")["data"]["data"]["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"data": {}}, 422, "invalid_request"),
+        ({"name": "a", "data": []}, 422, "invalid_request"),
+        ({"name": "inngest/function.invoked"}, 400, "invalid_event"),
+        ({"name": "video/uploaded", "data": {"mediaId": "m", "sourceUrl": "/etc/passwd"}}, 400, "invalid_event"),
+        ([{"name": "fine"}, {"name": "task/created", "data": {"input": "file:///etc/passwd"}}], 400, "invalid_event"),
+    ],
+)
+def test_events_that_make_no_sense_are_refused_whole(server: Server, body: Any, status: int, code: str) -> None:
+    answer = httpx2.post(f"{server.url}/e/{server.key}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_events_and_runs_need_keys(server: Server) -> None:
+    assert httpx2.post(f"{server.url}/e/wrong", json={"name": "a"}).status_code == 401
+    for path in ("/v1/runs/x", "/v1/events/x/runs", "/v1/apps"):
+        assert httpx2.get(f"{server.url}{path}").status_code == 401
+    assert httpx2.post(f"{server.url}/fn/register", json={"url": "http://x", "functions": []}).status_code == 401
+    answer = server.post("/fn/register", {"url": "http://127.0.0.1:1/", "functions": [{"id": "x", "steps": {}}]}, 422)
+    assert answer["code"] == "invalid_registration"
+
+
+def test_a_run_is_cancelled_and_done_again_from_a_step(server: Server) -> None:
+    clip = clips.plain(30, "1280x720", "30", "long.mp4")
+    with elsewhere(clip.parent) as url:
+        made = server.post("/tasks", {"input": f"{url}/long.mp4", "kind": "adaptive_video"})
+        run_id = until(lambda: server.get(f"/tasks/{made['id']}")["run_id"], 20)
+        until(lambda: any(made["id"] in line for line in server.children()), 30)
+        assert server.api.delete(f"/v1/runs/{run_id}").json()["data"]["status"] == "Cancelled"
+        until(lambda: not any(made["id"] in line for line in server.children()), 5)
+        assert server.api.delete(f"/v1/runs/{run_id}").json()["code"] == "run_ended"
+    small = server.post("/tasks", {"input": f"{server.url}/outputs/none", "kind": "image"}, 422)
+    assert small["code"] == "source_not_found"
+
+
+def test_a_finished_run_is_done_again(server: Server, plain_url: str) -> None:
+    made = server.post("/tasks", {"input": plain_url, "kind": "image"})
+    run_id = server.task(made["id"], "completed")["run_id"]
+    first = until(lambda: (one := server.get(f"/v1/runs/{run_id}")["data"])["status"] == "Completed" and one, 10)
+    again = server.post(f"/v1/runs/{run_id}/rerun", {"from_step": "join"})["data"]
+    assert again["original_run_id"] == run_id
+    done = until(
+        lambda: (one := server.get(f"/v1/runs/{again['run_id']}")["data"])["status"] == "Completed" and one, 10
+    )
+    assert done["output"] == first["output"]
+    assert server.post(f"/v1/runs/{run_id}/rerun", {"from_step": "nope"}, 404)["code"] == "step_not_found"
+    assert server.post("/v1/runs/run_none/rerun", status=404)["code"] == "run_not_found"
+
+
+def test_runs_of_a_function_are_cancelled_by_what_their_event_says(server: Server) -> None:
+    cancelled = server.post(
+        "/v1/cancellations",
+        {"app_id": "anabranch", "function_id": "process-task", "if": "event.data.ref == 'nobody'"},
+    )
+    assert cancelled["data"]["cancelled"] == []
+
+
+def test_keys_are_made_listed_and_revoked_on_the_command_line(server: Server) -> None:
+    environment = node.environment(ANABRANCH_HOME=str(server.home))
+
+    def keys(*arguments: str) -> str:
+        command = [sys.executable, "-m", "anabranch", "keys", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    text = keys("create", "for tests").strip()
+    assert httpx2.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 200
+    row = next(line for line in keys("list").splitlines() if "for tests" in line)
+    assert text not in row
+    keys("revoke", row.split()[0])
+    assert httpx2.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 401

@@ -1,0 +1,98 @@
+"""The OpenAPI document, and requests made from it: no answer that it does not announce."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from tests.api.served import Server
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "openapi.json"
+
+
+schemathesis.checks.load_all_checks()
+CHECKS = [
+    schemathesis.checks.CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    )
+]
+# Streams never end, and what is read from storage is tested by name.
+UNTRIED = {"streamMedia", "streamAll", "readOutput", "readSigned"}
+
+
+@pytest.mark.slow
+def test_no_request_breaks_the_server_or_is_answered_as_was_not_announced(server: Server) -> None:
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    tried, wrong = 0, []
+    for result in schema.get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]
+        if operation.definition.raw["operationId"] in UNTRIED:
+            continue
+
+        @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def ask(case: Any) -> None:
+            answer = case.call(headers={"authorization": f"Bearer {server.key}"})
+            case.validate_response(answer, checks=CHECKS)
+
+        try:
+            ask()
+        except Exception as error:  # noqa: BLE001  (all that is wrong is told at once)
+            wrong.append(f"{operation.label}: {error}")
+        tried += 1
+    assert tried > 50
+    assert not wrong, "\n\n".join(wrong)[:6000]
+
+
+def test_the_document_in_the_repository_is_the_one_that_is_served(server: Server) -> None:
+    served = server.get("/openapi.json")
+    assert served["openapi"].startswith("3.1")
+    # make openapi writes it.
+    assert json.loads(DOCUMENT.read_text()) == served
+
+
+def test_every_operation_has_a_name_a_sentence_and_its_errors(server: Server) -> None:
+    operations = [
+        (path, method, one)
+        for path, methods in server.get("/openapi.json")["paths"].items()
+        for method, one in methods.items()
+    ]
+    assert len(operations) > 50
+    names = [one["operationId"] for _, _, one in operations]
+    assert len(set(names)) == len(names)
+    for path, method, one in operations:
+        assert one.get("description"), (path, method)
+        assert "application/problem+json" in one["responses"]["4XX"]["content"], (path, method)
+
+
+def test_metrics_are_counted_from_rows_and_requests(server: Server, plain_media: str) -> None:
+    answer = server.api.get("/metrics")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    ready = [one.value for one in families["anabranch_media"].samples if one.labels == {"status": "ready"}]
+    assert ready[0] >= 1
+    routes = {one.labels["route"] for one in families["anabranch_http_requests"].samples}
+    assert "/media/{media_id}" in routes
+    assert not any(plain_media in route for route in routes)
+    assert families["anabranch_disk_free_bytes"].samples[0].value > 0
+
+
+def test_log_lines_say_what_they_are_about(server: Server, plain_media: str) -> None:
+    lines = [json.loads(line) for line in (server.home / "server.log").read_text().splitlines() if line.startswith("{")]
+    piece = next(line for line in lines if line["event"] == "piece completed")
+    assert piece["task"].startswith("task_")
+    assert piece["run"].startswith("run_")
+    assert (piece["function"], piece["attempt"]) == ("anabranch-process-task", 1)
+    assert piece["step"]
+    request = next(line for line in lines if line["event"] == "request answered")
+    assert request["request"].startswith("req_")

@@ -1,0 +1,76 @@
+"""The stream: what happens, as it happens, from where the client was."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from tests import clips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.api.served import Server
+
+Event = tuple[int, str, dict[str, Any]]
+
+
+def listen(server: Server, path: str, enough: Callable[[list[Event]], bool], **headers: str) -> list[Event]:
+    """The events of a stream until there are enough of them."""
+    heard: list[Event] = []
+    fields: dict[str, str] = {}
+    with server.api.stream("GET", path, headers=headers, timeout=30) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if line:
+                fields[name] = value
+            elif "data" in fields:
+                heard.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+                fields = {}
+                if enough(heard):
+                    break
+    return heard
+
+
+def ended(heard: list[Event]) -> bool:
+    return any(name == "progress" and data["status"] == "ready" for _, name, data in heard)
+
+
+def test_a_stream_tells_progress_and_ends_and_goes_on_from_where_the_client_was(server: Server) -> None:
+    media_id = server.upload(clips.plain(4))
+    heard = listen(server, f"/media/{media_id}/events", ended)
+    names = [name for _, name, _ in heard]
+    assert {"media.created", "task.created", "media.poster.ready", "media.playable", "media.ready"} <= set(names)
+    percents = [data["percent"] for _, name, data in heard if name == "progress"]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    numbers = [number for number, name, _ in heard if name != "progress"]
+    assert numbers == sorted(set(numbers))
+    # As a browser does when the connection was lost after the third change.
+    again = listen(server, f"/media/{media_id}/events", ended, **{"last-event-id": str(numbers[2])})
+    assert [number for number, name, _ in again if name != "progress"] == numbers[3:]
+    since = listen(server, f"/media/{media_id}/events?since={numbers[-2]}", ended)
+    assert [name for _, name, _ in since] == ["media.ready", "progress"]
+
+
+def test_a_stream_of_everything_begins_now(server: Server, plain_url: str) -> None:
+    seen: list[str] = []
+
+    def enough(heard: list[Event]) -> bool:
+        return bool(seen) and any(data["task_id"] == seen[0] for _, _, data in heard)
+
+    import threading
+
+    timer = threading.Timer(1, lambda: seen.append(server.post("/tasks", {"input": plain_url, "kind": "image"})["id"]))
+    timer.start()
+    heard = listen(server, "/events", enough)
+    assert heard[-1][1] == "task.created"
+
+
+def test_there_is_no_stream_of_nothing(server: Server) -> None:
+    assert server.api.get("/media/med_00000000000000000000000000/events").status_code == 404
+    assert httpx2.get(f"{server.url}/events").status_code == 401
