@@ -87,7 +87,8 @@ def test_metrics_are_counted_from_rows_and_requests(server: Server, plain_media:
     assert families["anabranch_disk_free_bytes"].samples[0].value > 0
 
 
-def test_log_lines_say_what_they_are_about(server: Server, plain_media: str) -> None:
+def test_log_lines_say_what_they_are_about_and_no_secrets(server: Server, plain_media: str) -> None:
+    server.api.post(f"/e/{server.key}", json={"name": "logged"})
     lines = [json.loads(line) for line in (server.home / "server.log").read_text().splitlines() if line.startswith("{")]
     piece = next(line for line in lines if line["event"] == "piece completed")
     assert piece["task"].startswith("task_")
@@ -96,3 +97,4 @@ def test_log_lines_say_what_they_are_about(server: Server, plain_media: str) -> 
     assert piece["step"]
     request = next(line for line in lines if line["event"] == "request answered")
     assert request["request"].startswith("req_")
+    assert server.key not in (server.home / "server.log").read_text()

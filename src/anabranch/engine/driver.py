@@ -31,7 +31,7 @@ from anabranch import clock
 from anabranch.engine import backoff, protocol
 from anabranch.engine.admission import limits_of
 from anabranch.engine.durations import read_duration_s
-from anabranch.engine.journal import Published, Step
+from anabranch.engine.journal import Step
 from anabranch.engine.protocol import Errored, Met, Returned
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from anabranch.engine.events import Event
     from anabranch.engine.gate import Gate
-    from anabranch.engine.journal import Journal, Run
+    from anabranch.engine.journal import Journal, Published, Run
     from anabranch.engine.protocol import Function, Op
     from anabranch.engine.wakeups import Wakeups
 
@@ -57,6 +57,7 @@ class Surroundings:
         functions: the registered functions by id; whoever registers one adds to it.
         call: sends a request body to a function, for the whole of it or one step by hashed id.
         spread: told what publishing came to, so that new runs start and waiting steps wake.
+        start: drives a run that somebody waits for, at once.
         wakeups: where a step waits for what happens elsewhere in this process.
         gate: how many calls of a function run at once.
         retry_scale: factor on the wait between attempts.
@@ -66,6 +67,7 @@ class Surroundings:
     functions: Mapping[str, Function]
     call: Callable[[Function, str, bytes], Awaitable[protocol.Answer]]
     spread: Callable[[Published], None]
+    start: Callable[[str], None]
     wakeups: Wakeups
     gate: Gate
     retry_scale: float
@@ -293,7 +295,7 @@ class _Walk:
         child, new = await asyncio.to_thread(self._journal.invoke, self._run.id, step.id, function_id, data)
         with self._around.wakeups.expect(child.id) as woken:
             if new:
-                self._around.spread(Published((child.id,)))
+                self._around.start(child.id)
             ended = await self._ended(child.id, step.due_at, woken)
         if ended is None:
             error = protocol.error("InvokeTimeout", f"{function_id} did not end in time")

@@ -28,7 +28,7 @@ from anabranch.engine.wakeups import Wakeups
 from anabranch.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
     from dbos import DBOSConfig
@@ -41,6 +41,11 @@ Json = Any
 _NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
 
 _log = structlog.get_logger(__name__)
+
+# How many runs that an event has started may be in their first moments, and how long those are. Runs that other runs
+# invoke begin at once: somebody waits for them.
+_BEGINNING_AT_ONCE = 4
+_BEGINS_FOR_S = 0.1
 
 # A run outlives a deploy. DBOS would leave behind the runs of another version; the protocol finds each step by
 # its name, so a newer process can go on with an older one's run.
@@ -75,6 +80,9 @@ class Engine:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._scheduling: asyncio.Task[None] | None = None
+        self._sending: list[tuple[list[Event], asyncio.Future[None]]] = []
+        self._publishing: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Semaphore(_BEGINNING_AT_ONCE)
         self._stopping = False
         self.journal = Journal(database)
         self._around = driver.Surroundings(
@@ -82,6 +90,7 @@ class Engine:
             functions=self._functions,
             call=self._call,
             spread=self._spread,
+            start=self._start_run,
             wakeups=self._wakeups,
             gate=Gate(),
             retry_scale=retry_scale,
@@ -209,9 +218,39 @@ class Engine:
 
     async def send(self, events: Sequence[Event]) -> list[str]:
         """Publish events. When this returns they are in the database, and so are the runs they start."""
-        published = await asyncio.to_thread(self.journal.publish, events, list(self._functions.values()))
-        self._spread(published)
+        published: asyncio.Future[None] = self._loop.create_future()
+        self._sending.append((list(events), published))
+        if self._publishing is None or self._publishing.done():
+            self._publishing = self._loop.create_task(self._publish_all(), context=contextvars.Context())
+        await published
         return [event.id for event in events]
+
+    async def _publish_all(self) -> None:
+        """Publish what is being sent, all that has come meanwhile in one transaction."""
+        while self._sending:
+            batch, self._sending = self._sending, []
+            try:
+                await self._publish([event for events, _ in batch for event in events])
+                failures: list[Exception | None] = [None] * len(batch)
+            except Exception:  # noqa: BLE001  (it is told below, to who sent what cannot be published)
+                failures = [await self._publish_alone(events) for events, _ in batch]
+            for (_, published), failure in zip(batch, failures, strict=True):
+                if published.cancelled():
+                    continue
+                if failure is None:
+                    published.set_result(None)
+                else:
+                    published.set_exception(failure)
+
+    async def _publish_alone(self, events: list[Event]) -> Exception | None:
+        try:
+            await self._publish(events)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is the sender's to hear)
+            return error
+        return None
+
+    async def _publish(self, events: list[Event]) -> None:
+        self._spread(await asyncio.to_thread(self.journal.publish, events, list(self._functions.values())))
 
     async def ended(self, run_id: str) -> Run:
         """The run, once it has ended."""
@@ -265,7 +304,7 @@ class Engine:
 
     def _spread(self, published: Published) -> None:
         for run_id in published.run_ids:
-            self._start_run(run_id)
+            self._start(self._start_in_turn(run_id))
         for key in published.woken:
             self._wakeups.wake(key)
         for run_id in published.cancelled:
@@ -276,8 +315,19 @@ class Engine:
             self._wakeups.wake(run_id)
 
     def _start_run(self, run_id: str) -> None:
+        self._start(self._hand_over(run_id))
+
+    async def _start_in_turn(self, run_id: str) -> None:
+        # Of a thousand runs that begin at once each would slow all others, and whoever sends the next event.
+        async with self._beginning:
+            with self._wakeups.expect(run_id) as ended:
+                await self._hand_over(run_id)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _BEGINS_FOR_S)
+
+    def _start(self, starting: Coroutine[Any, Any, None]) -> None:
         # In an empty context: DBOS would take a run started from within another for its child.
-        task = self._loop.create_task(self._hand_over(run_id), context=contextvars.Context())
+        task = self._loop.create_task(starting, context=contextvars.Context())
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
