@@ -15,6 +15,8 @@ from tests import clips, node
 from tests.api.served import elsewhere, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.served import Server
 
 
@@ -99,6 +101,18 @@ def test_a_finished_run_is_done_again(server: Server, plain_url: str) -> None:
     assert done["output"] == first["output"]
     assert server.post(f"/v1/runs/{run_id}/rerun", {"from_step": "nope"}, 404)["code"] == "step_not_found"
     assert server.post("/v1/runs/run_none/rerun", status=404)["code"] == "run_not_found"
+
+
+def test_a_failed_task_is_done_when_its_run_is_done_again(server: Server, tmp_path: Path) -> None:
+    with elsewhere(tmp_path) as url:
+        made = server.post("/tasks", {"input": f"{url}/late.mp4", "kind": "image"})
+        failed = server.task(made["id"], "failed", "completed")
+        assert failed["error_code"] == "source_not_found"
+        (tmp_path / "late.mp4").write_bytes(clips.plain().read_bytes())
+        server.post(f"/v1/runs/{failed['run_id']}/rerun")
+        done = until(lambda: (task := server.get(f"/tasks/{made['id']}"))["status"] == "completed" and task, 30)
+    assert done["error"] is None
+    assert httpx2.get(done["output"]["url"]).status_code == 200
 
 
 def test_runs_of_a_function_are_cancelled_by_what_their_event_says(server: Server) -> None:

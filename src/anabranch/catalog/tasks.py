@@ -113,9 +113,21 @@ def every(
 
 
 def begin(database: sa.Engine, task_id: str, run_id: str | None) -> None:
-    """Note that work on the task has begun, and which run does it."""
+    """Note that work on the task has begun, and which run does it. Another run opens a task again that had failed."""
     now = clock.now_ms()
-    _change(database, task_id, status="processing", run_id=run_id, started_at=sa.func.coalesce(tasks.c.started_at, now))
+    again = (tasks.c.status == "failed") & (tasks.c.run_id != run_id)
+    with database.begin() as connection:
+        connection.execute(
+            tasks.update()
+            .where(tasks.c.id == task_id, _OPEN | again)
+            .values(
+                status="processing",
+                run_id=run_id,
+                started_at=sa.func.coalesce(tasks.c.started_at, now),
+                finished_at=None,
+                updated_at=now,
+            )
+        )
 
 
 def note_error(database: sa.Engine, task_id: str, error: Mapping[str, Json]) -> None:
