@@ -73,20 +73,20 @@ async def _follow(app: App, number: int, media_id: str | None) -> AsyncIterator[
     told: dict[str, Json] | None = None
     silent_s = 0.0
     while True:
+        # The status first: it may then be older than the changes that are told, and never tells what they have not.
+        status = await asyncio.to_thread(show, app, media_id) if media_id is not None else None
         spoke = False
         for change in await asyncio.to_thread(changes.since, app.database, number, media_id=media_id):
             number = change.number
             body = {"id": change.id, "type": change.type, "media_id": change.media_id, "task_id": change.task_id}
             yield _event(change.type, {**body, "data": change.data, "created_at": change.created_at}, number)
             spoke = True
-        if media_id is not None:
-            status = await asyncio.to_thread(show, app, media_id)
-            if status is None:
-                # It was deleted, and that was the last thing to tell.
-                return
-            if _essence(status) != _essence(told):
-                yield _event("progress", status, number)
-                told, spoke = status, True
+        if media_id is not None and status is None:
+            # It was deleted, and that was the last thing to tell.
+            return
+        if status is not None and _essence(status) != _essence(told):
+            yield _event("progress", status, number)
+            told, spoke = status, True
         silent_s = 0.0 if spoke else silent_s + _LOOK_EVERY_S
         if silent_s >= _SILENT_FOR_S:
             yield ": still here\n\n"
