@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -119,15 +120,18 @@ def _children_of(folder: Path) -> list[str]:
     """Command lines of processes that work in the folder. A killed child may take a moment to be gone."""
     deadline = time.monotonic() + 5
     while True:
-        lines = [path.read_bytes().decode(errors="replace") for path in _command_lines()]
+        lines = list(_command_lines())
         found = [line for line in lines if str(folder) in line and "pytest" not in line]
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
 
 
-def _command_lines() -> list[Path]:
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+def _command_lines() -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        # It may be gone by the time that it is read.
+        with contextlib.suppress(OSError):
+            yield path.read_bytes().decode(errors="replace")
 
 
 def _check_history(out: Path) -> None:
@@ -148,12 +152,14 @@ def _check_history(out: Path) -> None:
     assert not [path for path in (state / "scratch").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_answers_from_what_is_there(tmp_path: Path) -> None:
     first = run_json(clips.plain(), tmp_path / "out")
     second = run_json(clips.plain(), tmp_path / "out")
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_record_that_failed_is_tried_again_by_the_same_command(tmp_path: Path) -> None:
     out = tmp_path / "out"
     broken = run_json(clips.plain(), out, ANABRANCH_SPEECH_MODEL="/nowhere/model")

@@ -76,6 +76,7 @@ def test_events_and_runs_need_keys(server: Server) -> None:
     assert answer["code"] == "invalid_registration"
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_and_done_again_from_a_step(server: Server) -> None:
     clip = clips.plain(30, "1280x720", "30", "long.mp4")
     with elsewhere(clip.parent) as url:

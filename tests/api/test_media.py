@@ -135,6 +135,7 @@ def test_an_optional_branch_that_fails_degrades_and_is_repaired_with_all_others_
             assert row["transcriptionUrl"]
 
 
+@pytest.mark.slow
 def test_deleting_media_removes_every_byte_and_stops_what_is_done_for_it(server: Server) -> None:
     media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
     until(lambda: any(media_id in line or "libx264" in line for line in server.children()), 30)
@@ -147,6 +148,7 @@ def test_deleting_media_removes_every_byte_and_stops_what_is_done_for_it(server:
     assert server.api.delete(f"/media/{media_id}").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_private_film_is_played_by_signed_addresses_alone(server: Server) -> None:
     media_id = server.upload(clips.plain(4))
     server.media(media_id, "ready", "failed")

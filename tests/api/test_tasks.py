@@ -64,6 +64,7 @@ def test_the_newer_generation_reads_the_same_task_in_its_own_words(server: Serve
     assert runs["created_at"] == newest["created_at"] // 1000
 
 
+@pytest.mark.slow
 def test_the_published_client_works_with_its_base_url_changed(server: Server, plain_url: str) -> None:
     client = ittybit.Ittybit(base_url=server.url, api_key=server.key)
     task = client.tasks.create(request={"url": plain_url, "kind": "image", "width": 64})
@@ -192,6 +193,7 @@ def test_a_listing_is_read_page_by_page_in_both_directions(server: Server, plain
     assert server.api.get("/tasks?status=lost").json()["code"] == "invalid_request"
 
 
+@pytest.mark.slow
 def test_cancelling_ends_the_encode_within_two_seconds_and_removes_what_it_wrote(server: Server) -> None:
     clip = clips.plain(30, "1280x720", "30", "long.mp4")
     with elsewhere(clip.parent) as url:

@@ -122,6 +122,7 @@ def test_an_upload_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
         assert server.api.delete(f"/media/{media_id}").status_code == 200
 
 
+@pytest.mark.slow
 def test_an_upload_that_was_whole_when_the_server_died_is_finished_at_its_start(tmp_path: Path) -> None:
     clip = clips.plain().read_bytes()
     with serving(tmp_path / "home") as server:

@@ -116,6 +116,7 @@ async def test_who_has_priority_goes_first_among_those_who_wait(tmp_path: Path) 
     assert crowd.order == [0, 120, 1, -100]
 
 
+@pytest.mark.slow
 async def test_throttled_runs_start_one_after_another_and_none_is_lost(tmp_path: Path) -> None:
     client = new_client()
 
@@ -192,6 +193,7 @@ async def test_a_debounce_that_never_rests_ends_at_its_timeout(tmp_path: Path) -
         assert len(all_runs(engine)) == 1
 
 
+@pytest.mark.slow
 async def test_a_batch_is_one_run_with_all_its_events(tmp_path: Path) -> None:
     client = new_client()
 
@@ -298,6 +300,7 @@ async def test_a_cancelled_run_ends_at_once_and_stays_so_after_a_restart(tmp_pat
         assert (await asyncio.wait_for(engine.ended(started.id), 2)).status == "cancelled"
 
 
+@pytest.mark.slow
 async def test_runs_that_start_or_finish_too_late_are_cancelled(tmp_path: Path) -> None:
     client = new_client()
 

@@ -10,20 +10,21 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from anabranch import clock, views
+from anabranch import views
 from anabranch.api import inputs, links
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog import files, media, tasks
-from anabranch.catalog.tasks import Task
 from anabranch.engine.events import Event
 from anabranch.errors import OptionError
+from anabranch.functions.process_task import read_order
 from anabranch.tasks.kinds import KINDS, kind_named
 from anabranch.tasks.workshop import STORED
 
 if TYPE_CHECKING:
     from anabranch.app import App
+    from anabranch.catalog.tasks import Task
     from anabranch.views import Generation
 
 Json = Any
@@ -210,17 +211,7 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
     }
     # The event first: a task without a run would wait for ever, a run without a row makes it.
     await app.engine.send([Event("task/created", order, id=f"{task_id}.created")])
-    task = Task(
-        **order,
-        status="queued",
-        progress=0.0,
-        pieces=None,
-        output=None,
-        error=None,
-        created_at=clock.now_ms(),
-        started_at=None,
-        finished_at=None,
-    )
+    task = read_order(order, "")
     await asyncio.to_thread(tasks.create, app.database, task)
     return await asyncio.to_thread(_find, app, task_id)
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from anabranch.errors import EncodeError
+from anabranch.media import ffmpeg
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -83,3 +86,22 @@ class Desk:
         """Where `save` puts the output `name`."""
         pure = PurePosixPath(name)
         return f"{self.prefix}/{pure.with_name(f'{pure.stem}.{self.attempt}{pure.suffix}')}"
+
+
+def check_picture(desk: Desk, file: Path, size: tuple[int, int]) -> None:
+    """Decode a picture and compare its size with what was asked for.
+
+    Raises:
+        EncodeError: `verify_failed`.
+    """
+    # rawvideo of one byte a pixel: the count of bytes is the count of pixels.
+    raw = desk.scratch / "verify.gray"
+    arguments = ["-protocol_whitelist", "file", "-i", str(file), "-frames:v", "1", "-pix_fmt", "gray"]
+    arguments += ["-f", "rawvideo", str(raw)]
+    ffmpeg.run(desk.ffmpeg, arguments, making="a check of the picture", scratch=desk.scratch, cancel=desk.cancel)
+    if raw.stat().st_size != size[0] * size[1]:
+        raise EncodeError(
+            "verify_failed",
+            f"{file.name} should be {size[0]}x{size[1]} and has {raw.stat().st_size} pixels.",
+            "The step is tried again.",
+        )

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from anabranch.errors import EncodeError
 from anabranch.media import ffmpeg, opening, picture
 from anabranch.media.fit import Fitted, FitWord, fit
 from anabranch.tasks import Kind, Options, Output, Piece
-from anabranch.tasks.desk import StoredFile
+from anabranch.tasks.desk import StoredFile, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +77,7 @@ class Image(Kind[ImageOptions]):
         file = desk.scratch / f"poster.{options.format}"
         start_s = options.start if options.start is not None else _best_moment(desk, video)
         _take(desk, video, start_s, fitted, options, file)
-        _verify(desk, file, fitted.size)
+        check_picture(desk, file, fitted.size)
         stored = desk.save(file, f"poster.{options.format}", _TYPES[options.format])
         return {**stored.to_dict(), "width": fitted.size[0], "height": fitted.size[1]}
 
@@ -134,18 +133,3 @@ def _best_moment(desk: Desk, video: VideoTrack) -> float:
         _take(desk, video, moment_s, small, ImageOptions(format="jpeg"), file)
         sizes[moment_s] = file.stat().st_size
     return max(moments, key=lambda moment_s: sizes[moment_s])
-
-
-def _verify(desk: Desk, file: Path, size: tuple[int, int]) -> None:
-    """Decode the picture and compare its size with what was asked for."""
-    # rawvideo of one byte a pixel: the count of bytes is the count of pixels.
-    raw = desk.scratch / "verify.gray"
-    arguments = ["-protocol_whitelist", "file", "-i", str(file), "-frames:v", "1", "-pix_fmt", "gray"]
-    arguments += ["-f", "rawvideo", str(raw)]
-    ffmpeg.run(desk.ffmpeg, arguments, making="a check of the picture", scratch=desk.scratch, cancel=desk.cancel)
-    if raw.stat().st_size != size[0] * size[1]:
-        raise EncodeError(
-            "verify_failed",
-            f"The picture should be {size[0]}x{size[1]} and has {raw.stat().st_size} pixels.",
-            "The step is tried again.",
-        )

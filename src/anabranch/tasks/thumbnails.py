@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from anabranch.errors import EncodeError, OptionError
+from anabranch.errors import OptionError
 from anabranch.media import captions, ffmpeg, opening, picture
 from anabranch.media.fit import fit
 from anabranch.tasks import Kind, Options, Output, Piece
-from anabranch.tasks.desk import StoredFile
+from anabranch.tasks.desk import StoredFile, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ class Thumbnails(Kind[ThumbnailsOptions]):
         arguments += ["-strict", "unofficial", "-q:v", "5", "-update", "1", "-f", "image2", str(file)]
         ffmpeg.run(desk.ffmpeg, arguments, making="the storyboard", scratch=desk.scratch, cancel=desk.cancel)
         width, height = fitted.size
-        _verify(desk, file.name, (width * columns, height * rows))
+        check_picture(desk, file, (width * columns, height * rows))
         sheet = desk.save(file, file.name, _TYPES[options.format])
         index = desk.scratch / "storyboard.vtt"
         index.write_text(_index(sheet.key.rpartition("/")[2], count, interval_s, video, (width, height), columns))
@@ -128,16 +128,3 @@ def _index(name: str, count: int, interval_s: float, video: VideoTrack, size: tu
         place = f"{name}#xywh={left},{top},{size[0]},{size[1]}"
         lines += [f"{captions.moment(start_s)} --> {captions.moment(end_s)}", place, ""]
     return "\n".join(lines)
-
-
-def _verify(desk: Desk, name: str, size: tuple[int, int]) -> None:
-    raw = desk.scratch / "verify.gray"
-    arguments = ["-protocol_whitelist", "file", "-i", str(desk.scratch / name), "-frames:v", "1", "-pix_fmt", "gray"]
-    arguments += ["-f", "rawvideo", str(raw)]
-    ffmpeg.run(desk.ffmpeg, arguments, making="a check of the sheet", scratch=desk.scratch, cancel=desk.cancel)
-    if raw.stat().st_size != size[0] * size[1]:
-        raise EncodeError(
-            "verify_failed",
-            f"The sheet should be {size[0]}x{size[1]} and has {raw.stat().st_size} pixels.",
-            "The step is tried again.",
-        )
