@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -74,6 +76,24 @@ def test_every_operation_has_a_name_a_sentence_and_its_errors(server: Server) ->
     for path, method, one in operations:
         assert one.get("description"), (path, method)
         assert "application/problem+json" in one["responses"]["4XX"]["content"], (path, method)
+
+
+def test_every_body_has_an_example_that_it_would_take(server: Server) -> None:
+    document = server.get("/openapi.json")
+    schemas = document["components"]["schemas"]
+    named = {*re.findall(r"#/components/schemas/(\w+)", json.dumps([
+        one["requestBody"] for methods in document["paths"].values() for one in methods.values() if "requestBody" in one
+    ])), "TaskView", "MediaView"}  # fmt: skip
+    assert len(named) > 10
+    for name in named:
+        examples = schemas[name].get("examples") or [
+            {field: value["examples"][0] for field, value in schemas[name]["properties"].items() if "examples" in value}
+        ]
+        for example in examples:
+            assert example, name
+            # What is null in an example is left out of the document.
+            whole = {**dict.fromkeys(schemas[name].get("required", [])), **example}
+            jsonschema_rs.validator_for({**schemas[name], "components": document["components"]}).validate(whole)
 
 
 def test_metrics_are_counted_from_rows_and_requests(server: Server, plain_media: str) -> None:

@@ -82,11 +82,19 @@ class AppUrl(BaseModel):
 class Rerun(BaseModel):
     """What to do again."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"from_step": "gif-preview"}]})
+
     from_step: str | None = Field(None, description="Name or hashed id of a step; what was done before it is kept.")
 
 
 class Cancellation(BaseModel):
     """Which runs to cancel."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"app_id": "video-app", "function_id": "send-mail", "if": "event.data.user == '42'"}]
+        }
+    )
 
     app_id: str | None = None
     function_id: str

@@ -30,7 +30,9 @@ router = fastapi.APIRouter(prefix="/files", tags=["files"], route_class=Idempote
 class FileChange(BaseModel):
     """What a client says of a file."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{"folder": "films", "filename": "a.mp4"}]}
+    )
 
     folder: str | None = Field(None, max_length=1000)
     filename: str | None = Field(None, max_length=255)

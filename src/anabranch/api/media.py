@@ -42,7 +42,10 @@ _AN_HOUR_S = 3600
 class MediaDetails(BaseModel):
     """What a client says of a media row."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"title": "A film", "metadata": {"a": 1}, "private": True}]},
+    )
 
     title: str | None = Field(None, max_length=1000)
     alt: str | None = Field(None, max_length=5000)
@@ -66,7 +69,40 @@ class MediaRequest(MediaDetails):
 class MediaView(BaseModel):
     """A media row: how far it is, and where its parts are."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "med_01m87093fvfd7azq0jwn0tk44r",
+                    "object": "media",
+                    "status": "processing",
+                    "playable": True,
+                    "percent": 81.5,
+                    "files": [],
+                    "urls": {},
+                    "hlsUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m8/master.1.m3u8",
+                    "posterUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m9/poster.1.webp",
+                    "gifUrl": None,
+                    "transcriptionUrl": None,
+                    "branches": [
+                        {
+                            "name": "gif-preview",
+                            "taskId": "task_01m87093fvfd7azq0jwn0tk44s",
+                            "status": "processing",
+                            "progress": 30.0,
+                            "attempt": 2,
+                            "maxAttempts": 4,
+                            "nextRetryAt": 1795531524261,
+                            "error": None,
+                        }
+                    ],
+                    "renditions": [{"name": "720p", "width": 1280, "height": 720}],
+                    "error": None,
+                }
+            ]
+        },
+    )
 
     id: str
     object: str

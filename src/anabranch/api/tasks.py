@@ -79,7 +79,34 @@ class TaskRequest(BaseModel):
 class TaskView(BaseModel):
     """A task, for both generations of clients."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "task_01m87093fvfd7azq0jwn0tk44r",
+                    "object": "task",
+                    "kind": "image",
+                    "status": "completed",
+                    "progress": 100,
+                    "output": {
+                        "id": "file_01m87093fvfd7azq0jwn0tk44r",
+                        "object": "file",
+                        "kind": "image",
+                        "type": "image/webp",
+                        "url": "http://127.0.0.1:8000/outputs/tasks/task_01m87093fvfd7azq0jwn0tk44r/poster.1.webp",
+                        "width": 1280,
+                        "height": 720,
+                        "filesize": 51234,
+                    },
+                    "outputs": [],
+                    "options": {"start": 2, "width": 1280, "format": "webp"},
+                    "metadata": {"mediaId": "42"},
+                    "error": None,
+                }
+            ]
+        },
+    )
 
     id: str
     object: str

@@ -30,6 +30,8 @@ _ADDRESS = r"^https?://[^\s]+$"
 class EndpointChange(BaseModel):
     """What to change of an endpoint."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "paused"}]})
+
     url: Annotated[str | None, Field(pattern=_ADDRESS, max_length=2000)] = None
     topics: Annotated[list[str] | None, Field(min_length=1, max_length=100)] = None
     status: Literal["active", "paused"] | None = None
