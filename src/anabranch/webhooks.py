@@ -37,7 +37,7 @@ _HANDED_OVER_AT_ONCE = 500
 
 async def announce(database: sa.Engine, tell: Callable[[list[str]], Awaitable[None]]) -> None:
     """Hand the deliveries that are due to the engine. Handing one over twice is fine: its id is the event's."""
-    while waiting := (await asyncio.to_thread(webhooks.waiting, database))[:_HANDED_OVER_AT_ONCE]:
+    while waiting := await asyncio.to_thread(webhooks.waiting, database, _HANDED_OVER_AT_ONCE):
         await tell(waiting)
         await asyncio.to_thread(webhooks.hand_over, database, waiting)
 

@@ -430,3 +430,26 @@ async def test_a_run_is_done_again_whole_or_from_a_step(tmp_path: Path) -> None:
         assert await engine.rerun(first.id, "four") is None
         assert await engine.rerun("run_none") is None
     assert calls == ["one", "two", "three", "one", "two", "three", "two", "three"]
+
+
+async def test_what_failed_and_when_it_is_tried_again_is_known_without_its_results(tmp_path: Path) -> None:
+    client = new_client()
+
+    @client.create_function(fn_id="f", trigger=inngest.TriggerEvent(event="go"))
+    async def f(ctx: inngest.Context) -> None:
+        async def broken() -> None:
+            raise RuntimeError("no")
+
+        await ctx.step.run("broken", broken)
+
+    async with running(tmp_path, client, [f], retry_scale=1.0) as engine:
+        before = time.time() * 1000
+        await send(engine, "go", {})
+        (started,) = all_runs(engine)
+        assert engine.journal.retries(started.id) == (0, None)
+        while engine.journal.retries(started.id)[0] == 0:
+            await asyncio.sleep(0.02)
+        failures, due_at = engine.journal.retries(started.id)
+    assert failures == 1
+    assert due_at is not None
+    assert 14_000 < due_at - before < 60_000

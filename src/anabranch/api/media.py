@@ -332,9 +332,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
 
 def _attempts(app: App, task: Task) -> dict[str, Json]:
     """How often the branch's slowest step was tried, and when the next attempt is due."""
-    steps = list(app.engine.journal.steps(task.run_id).values()) if task.run_id else []
-    failures = max((step.failures for step in steps), default=0)
-    waits = [step.due_at for step in steps if step.status == "pending" and step.failures and step.due_at]
+    failures, due_at = app.engine.journal.retries(task.run_id) if task.run_id else (0, None)
     open_ = task.status in ("queued", "processing")
     function = app.engine.functions.get("anabranch-process-task")
     most = function.max_attempts if function else None
@@ -342,7 +340,7 @@ def _attempts(app: App, task: Task) -> dict[str, Json]:
     return {
         "attempt": attempt,
         "maxAttempts": most,
-        "nextRetryAt": min(waits) if waits and open_ and min(waits) > clock.now_ms() else None,
+        "nextRetryAt": due_at if due_at and open_ and due_at > clock.now_ms() else None,
         "lastError": task.error,
     }
 

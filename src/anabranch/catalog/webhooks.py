@@ -136,12 +136,15 @@ def attempts_at(database: sa.Engine, delivery_id: str) -> list[dict[str, Json]]:
         return [dict(row._mapping) for row in rows]
 
 
-def waiting(database: sa.Engine) -> list[str]:
-    """Ids of the deliveries that the engine has not been told of."""
+def waiting(database: sa.Engine, limit: int) -> list[str]:
+    """Ids of the deliveries that the engine has not been told of, oldest first, `limit` at the most."""
     with database.connect() as connection:
         return list(
             connection.scalars(
-                sa.select(deliveries.c.id).where(deliveries.c.handed_over_at.is_(None)).order_by(deliveries.c.id)
+                sa.select(deliveries.c.id)
+                .where(deliveries.c.handed_over_at.is_(None))
+                .order_by(deliveries.c.id)
+                .limit(limit)
             )
         )
 

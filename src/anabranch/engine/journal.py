@@ -297,6 +297,17 @@ class Journal:
             rows = connection.execute(sa.select(steps).where(steps.c.run_id == run_id))
             return {row.id: _read_step(row) for row in rows}
 
+    def retries(self, run_id: str) -> tuple[int, int | None]:
+        """The failures of the step that has most of them, and when the next attempt at any is due, or None.
+
+        Without the results of the steps, which may be large: a status that is looked at often needs only this.
+        """
+        mine = steps.c.run_id == run_id
+        again = mine & (steps.c.status == "pending") & (steps.c.failures > 0)
+        with self._database.connect() as connection:
+            failures = connection.scalar(sa.select(sa.func.max(steps.c.failures)).where(mine))
+            return failures or 0, connection.scalar(sa.select(sa.func.min(steps.c.due_at)).where(again))
+
     def plan(self, run_id: str, planned: Sequence[Step]) -> dict[str, Step]:
         """Record steps that the function met. One that is there already stays as it is, its due time too."""
         now = clock.now_ms()
