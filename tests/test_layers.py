@@ -24,7 +24,7 @@ LAYERS = [
     ["catalog"],
     ["database", "settings"],
     ["ids"],
-    ["errors", "clock"],
+    ["errors", "clock", "gate"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -87,10 +88,10 @@ async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator
         migrations.upgrade(database)
         storage = open_storage(settings)
         workshop = Workshop(tools(settings, database, storage))
-        signing_key = settings.signing_key or keys.secret(database, "signing_key", new_signing_key)
-        client = _client(signing_key if signed else None)
+        key = signing_key(settings, database) if signed else None
+        client = _client(key)
         asgi = fastapi.FastAPI(openapi_url=None)
-        engine = Engine(database, retry_scale=settings.retry_scale, signing_key=signing_key if signed else None)
+        engine = Engine(database, retry_scale=settings.retry_scale, signing_key=key)
         app = App(settings, database, storage, workshop, engine, asgi)
         functions = build_functions(client, database, workshop, app.announce, settings.retry_scale)
         inngest.fast_api.serve(asgi, client, functions.all)
@@ -157,12 +158,17 @@ def tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tool
     )
 
 
-def _client(signing_key: str | None) -> inngest.Inngest:
+def signing_key(settings: Settings, database: sa.Engine) -> str:
+    """What functions and engine sign with: the one that is set, or one that is made once and kept."""
+    return settings.signing_key or keys.secret(database, "signing_key", new_signing_key)
+
+
+def _client(key: str | None) -> inngest.Inngest:
     """The client of the functions: signed when others can reach them, else there is nothing to sign."""
     return inngest.Inngest(
         app_id=APP_ID,
-        is_production=signing_key is not None,
-        signing_key=signing_key,
+        is_production=key is not None,
+        signing_key=key,
         logger=logging.getLogger("inngest"),
     )
 
@@ -199,4 +205,4 @@ async def upload(app: App, media_id: str, source_url: str) -> str:
     """Start the fan-out of a source and return its run id. The same media id starts it once only."""
     event = Event("video/uploaded", {"mediaId": media_id, "sourceUrl": source_url}, id=f"{media_id}.uploaded")
     await app.engine.send([event])
-    return next(run.id for run in app.engine.journal.runs_of_event(event.id))
+    return (await asyncio.to_thread(app.engine.journal.runs_of_event, event.id))[0].id

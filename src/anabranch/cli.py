@@ -169,11 +169,10 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="Its id, from the list
 @keys_cli.command("signing")
 def show_signing_key() -> None:
     """Print the signing key, to be given to apps as INNGEST_SIGNING_KEY."""
-    from anabranch.catalog import keys
-    from anabranch.engine.signing import new_signing_key
+    from anabranch.app import signing_key
 
     with _database() as database:
-        print(read_settings().signing_key or keys.secret(database, "signing_key", new_signing_key))
+        print(signing_key(read_settings(), database))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from anabranch.catalog import files
 from anabranch.catalog.tasks import Task
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _output(row: Task) -> dict[str, Json] | None:
         return None
     # Where the bytes are is nobody's business but ours.
     shown = {name: value for name, value in row.output.items() if name not in ("key", "files")}
-    return {"id": f"file_{row.id.removeprefix('task_')}", **shown}
+    return {"id": files.id_of(row.id), **shown}
 
 
 def _error(error: Mapping[str, Json] | None, generation: Generation) -> Json:

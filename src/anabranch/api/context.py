@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import fastapi
@@ -33,6 +32,14 @@ def _app(request: fastapi.Request) -> App:
 Running = Annotated[App, Depends(_app)]
 
 
+def known_caller(app: App, text: str | None) -> str | None:
+    """Who holds a key of the API with this text, by the key's id; `anybody` where all may come in; else None."""
+    key = keys.find(app.database, text) if text else None
+    if key is not None:
+        return key.id
+    return "anybody" if app.settings.open_access else None
+
+
 def authenticated(
     app: Running, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
 ) -> str:
@@ -41,12 +48,9 @@ def authenticated(
     Raises:
         Problem: `token_missing` or `token_invalid`.
     """
-    if credentials is not None:
-        key = keys.find(app.database, credentials.credentials)
-        if key is not None:
-            return key.id
-    if app.settings.open_access:
-        return "anybody"
+    caller = known_caller(app, credentials.credentials if credentials else None)
+    if caller is not None:
+        return caller
     headers = {"www-authenticate": "Bearer"}
     if credentials is None:
         raise Problem("token_missing", 401, "Send a key as `Authorization: Bearer ab_live_…`.", headers=headers)
@@ -54,14 +58,6 @@ def authenticated(
 
 
 Caller = Annotated[str, Depends(authenticated)]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a client may ask of a listing."""
-
-    page: Page
-    number: int
 
 
 def listing(

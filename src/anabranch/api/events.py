@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch import clock, views
 from anabranch.api import inputs
-from anabranch.api.context import Running
+from anabranch.api.context import Running, known_caller
 from anabranch.api.problems import RESPONSES, Problem
-from anabranch.catalog import keys, media
+from anabranch.app import signing_key
+from anabranch.catalog import media
 from anabranch.engine import signing
 from anabranch.engine.events import Event
 from anabranch.engine.expressions import holds
@@ -111,13 +112,9 @@ def operator(request: fastapi.Request, app: Running) -> None:
     """
     shown = request.headers.get("authorization", "")
     _, _, text = shown.partition(" ")
-    known = signing.knows_key(shown, _signing_key(app)) or keys.find(app.database, text.strip()) is not None
-    if not known and not app.settings.open_access:
+    key = signing_key(app.settings, app.database)
+    if not signing.knows_key(shown, key) and known_caller(app, text.strip()) is None:
         raise Problem("token_invalid", 401, "Show the signing key (INNGEST_SIGNING_KEY) or a key of the API.")
-
-
-def _signing_key(app: App) -> str:
-    return app.settings.signing_key or keys.secret(app.database, "signing_key", signing.new_signing_key)
 
 
 Operator = Annotated[None, Depends(operator)]
@@ -128,7 +125,7 @@ async def send_events(
     event_key: str, body: EventBody | Annotated[list[EventBody], Field(max_length=_MOST_EVENTS)], app: Running
 ) -> JSONResponse:
     """Send one event or many. When this answers they are on the disk, and so are the runs that they start."""
-    if not app.settings.open_access and await asyncio.to_thread(keys.find, app.database, event_key) is None:
+    if await asyncio.to_thread(known_caller, app, event_key) is None:
         raise Problem("token_invalid", 401, "The event key is not a key of the API. Set INNGEST_EVENT_KEY to one.")
     given = body if isinstance(body, list) else [body]
     events = [await asyncio.to_thread(_read_event, app, one) for one in given]

@@ -59,7 +59,7 @@ async def create_file(body: FileRequest, request: fastapi.Request, app: Running,
     # The row first: the task fills it in, however soon it is done.
     values = body.model_dump(include=set(FileChange.model_fields), exclude_none=True)
     entry = {**values, "media_id": body.media_id, "task_id": task_id, "original": body.url}
-    file_id = f"file_{task_id.removeprefix('task_')}"
+    file_id = files.id_of(task_id)
     unknown = {"kind": "video", "type": "application/octet-stream"}
     file = await asyncio.to_thread(files.create, app.database, file_id, {**unknown, **entry})
     try:
@@ -117,5 +117,5 @@ def _find(app: App, file_id: str) -> files.File:
 
 def _show(app: App, file: files.File) -> dict[str, Json]:
     row = media.get(app.database, file.media_id) if file.media_id else None
-    url = links.shown(app, links.open_link(app, file.key), private=bool(row and row.private)) if file.key else None
+    url = links.of_key(app, file.key, private=bool(row and row.private)) if file.key else None
     return views.file(file, url)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
+from anabranch.api.context import known_caller
 from anabranch.api.problems import Problem
-from anabranch.catalog import answers, keys
+from anabranch.catalog import answers
 from anabranch.ids import new_id, seeded_id
 
 if TYPE_CHECKING:
@@ -98,7 +99,4 @@ def _replay(earlier: answers.Answer, fingerprint: str) -> fastapi.Response:
 
 def _owner(app: App, request: fastapi.Request) -> str | None:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    key = keys.find(app.database, text.strip()) if scheme.lower() == "bearer" else None
-    if key is not None:
-        return key.id
-    return "anybody" if app.settings.open_access else None
+    return known_caller(app, text.strip() if scheme.lower() == "bearer" else None)

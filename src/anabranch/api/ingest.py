@@ -11,14 +11,16 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.problems import Problem
+from anabranch.app import upload
 from anabranch.catalog import files, media
-from anabranch.engine.events import Event
 from anabranch.errors import ResourceError
 from anabranch.tasks.workshop import STORED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import fastapi
 
     from anabranch.app import App
 
@@ -99,6 +101,19 @@ def _append(path: Path, blocks: list[bytes], sync: bool) -> None:
         raise
 
 
+async def receive(app: App, request: fastapi.Request, path: Path) -> None:
+    """Write the whole body of a request to a file.
+
+    Raises:
+        Problem: `too_large`.
+        ResourceError: `disk_full`.
+    """
+    arrival = Arrival(path, app.settings.max_upload_bytes)
+    async for block in request.stream():
+        await arrival.take(block)
+    await arrival.close()
+
+
 async def finish(
     app: App, media_id: str, path: Path, filename: str, content_type: str, details: dict[str, Json]
 ) -> None:
@@ -125,7 +140,7 @@ async def finish(
             "ref": "source",
             "filename": filename or None,
         }
-        files.create(app.database, f"file_{media_id.partition('_')[2]}", values)
+        files.create(app.database, files.id_of(media_id), values)
         media.create(app.database, media_id, STORED + key, size_bytes=size_bytes, **details)
         media.begin(app.database, media_id, STORED + key, size_bytes)
 
@@ -135,9 +150,7 @@ async def finish(
 
 async def start(app: App, media_id: str, address: str) -> None:
     """Start the fan-out of a media row whose source is there."""
-    await app.engine.send(
-        [Event("video/uploaded", {"mediaId": media_id, "sourceUrl": address}, id=f"{media_id}.uploaded")]
-    )
+    await upload(app, media_id, address)
     await app.announce()
 
 

@@ -92,8 +92,11 @@ def shown(app: App, address: str | None, *, private: bool) -> str | None:
     if address is None:
         return None
     key = address.removeprefix(STORED) if address.startswith(STORED) else own_key(app, address)
-    if key is None:
-        return address
+    return address if key is None else of_key(app, key, private=private)
+
+
+def of_key(app: App, key: str, *, private: bool) -> str:
+    """The address of an object, as a client is given it."""
     # A source is its owner's: it is never open.
     return signed_link(app, key) if private or key.startswith("sources/") else open_link(app, key)
 

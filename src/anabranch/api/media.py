@@ -18,7 +18,7 @@ from anabranch.api import ingest, inputs, links
 from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.problems import RESPONSES, Problem, invalid_request
 from anabranch.catalog import files, media, tasks
 from anabranch.catalog.branches import BRANCHES
 from anabranch.engine.events import Event
@@ -174,7 +174,7 @@ async def create_media(
                 name, kind, said = await _receive_form(app, request, path)
             else:
                 name, kind, said = filename, content_type, MediaDetails(title=title)
-                await _receive_body(app, request, path)
+                await ingest.receive(app, request, path)
             details = _details(said)
             details.setdefault("title", name or None)
             await ingest.finish(app, media_id, path, name, kind, details)
@@ -283,7 +283,11 @@ async def retry_all(
     """Do all failed branches again of the media rows that match."""
     retried: dict[str, list[str]] = {}
     ids = await asyncio.to_thread(
-        media.ids, app.database, statuses=status or ("degraded", "failed"), after=created_after, before=created_before
+        media.ids,
+        app.database,
+        statuses=status or ("degraded", "failed"),
+        created_after=created_after,
+        created_before=created_before,
     )
     for media_id in ids:
         names = await asyncio.to_thread(_failed_branches, app, media_id, error_code)
@@ -301,9 +305,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
         return None
     private = record["private"]
     own = files.of_media(app.database, media_id)
-    shown_files = [
-        views.file(file, links.shown(app, f"storage:{file.key}", private=private) if file.key else None) for file in own
-    ]
+    shown_files = [views.file(file, links.of_key(app, file.key, private=private) if file.key else None) for file in own]
     by_task = {task.id: task for task in tasks.of_media(app.database, media_id)}
     for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"):
         record[name] = links.shown(app, record[name], private=private)
@@ -408,19 +410,12 @@ async def _read_json(request: fastapi.Request) -> MediaRequest:
 
 
 def _wrong(error: ValidationError) -> Problem:
-    errors = [
-        {"pointer": "/" + "/".join(map(str, one["loc"])), "code": one["type"], "message": one["msg"]}
-        for one in error.errors()
-    ]
-    said = "; ".join(f"{one['pointer']}: {one['message']}" for one in errors)
-    return Problem("invalid_request", 422, f"The request is not as it should be: {said}.", errors=errors)
-
-
-async def _receive_body(app: App, request: fastapi.Request, path: Path) -> None:
-    arrival = ingest.Arrival(path, app.settings.max_upload_bytes)
-    async for block in request.stream():
-        await arrival.take(block)
-    await arrival.close()
+    return invalid_request(
+        [
+            {"pointer": "/" + "/".join(map(str, one["loc"])), "code": one["type"], "message": one["msg"]}
+            for one in error.errors()
+        ]
+    )
 
 
 async def _receive_form(app: App, request: fastapi.Request, path: Path) -> tuple[str, str, MediaDetails]:

@@ -16,6 +16,7 @@ from anabranch.api.context import Running
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog.tables import deliveries, media, tasks
 from anabranch.engine.tables import runs
+from anabranch.tasks.workshop import KEPT_FREE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 Json = Any
 
 router = fastapi.APIRouter(tags=["operations"], responses=RESPONSES)
-
-_KEPT_FREE_BYTES = 64 << 20
 
 
 @router.get("/health", operation_id="health")
@@ -43,7 +42,7 @@ async def ready(app: Running) -> JSONResponse:
     except sa.exc.SQLAlchemyError as error:
         raise Problem("database_failed", 503, f"The database does not answer: {error}.", retryable=True) from None
     free = shutil.disk_usage(app.settings.home).free
-    if free < _KEPT_FREE_BYTES:
+    if free < KEPT_FREE_BYTES:
         raise Problem("disk_full", 503, f"{free >> 20} MiB are free at {app.settings.home}.", retryable=True)
     return JSONResponse({"status": "ready", "disk_free_bytes": free})
 

@@ -66,6 +66,13 @@ class Problem(Exception):  # noqa: N818  (the standard's own name for it)
         self.retryable = retryable
 
 
+def invalid_request(errors: Sequence[Mapping[str, Json]]) -> Problem:
+    """A request with wrong parts: `pointer`, `code` and `message` of each, and `in` when it is not the body alone."""
+    places = [f"{one['in']} {one['pointer']}" if "in" in one else one["pointer"] for one in errors]
+    said = "; ".join(f"{place}: {one['message']}" for place, one in zip(places, errors, strict=True))
+    return Problem("invalid_request", 422, f"The request is not as it should be: {said}.", errors=errors)
+
+
 class ProblemDocument(BaseModel):
     """The body of every error. RFC 9457, with members of our own."""
 
@@ -126,10 +133,7 @@ async def _invalid(request: fastapi.Request, error: Exception) -> JSONResponse:
         }
         for detail in error.errors()
     ]
-    said = "; ".join(f"{one['in']} {one['pointer']}: {one['message']}" for one in errors)
-    return _answer(
-        request, Problem("invalid_request", 422, f"The request is not as it should be: {said}.", errors=errors)
-    )
+    return _answer(request, invalid_request(errors))
 
 
 async def _http(request: fastapi.Request, error: Exception) -> JSONResponse:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections import defaultdict
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +31,7 @@ from anabranch.errors import AnabranchError
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anabranch.app import App
@@ -48,7 +49,7 @@ _KEPT_MS = 7 * 24 * 3600 * 1000
 _LARGEST_INTEGER = 2**53
 
 # One request at a time may write to an upload.
-_writing: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+_writing: set[str] = set()
 
 
 class SignatureRequest(BaseModel):
@@ -130,14 +131,12 @@ async def put_upload(
     if row.status != "waiting":
         raise Problem("already_uploaded", 409, f"{media_id} has its source. Ask for another address.")
     async with ingest.arriving(app) as path:
-        arrival = ingest.Arrival(path, app.settings.max_upload_bytes)
-        async for block in request.stream():
-            await arrival.take(block)
-        await arrival.close()
+        await ingest.receive(app, request, path)
         await ingest.finish(app, media_id, path, filename, _content_type(request), {})
-    file = await asyncio.to_thread(files.get, app.database, f"file_{media_id.partition('_')[2]}")
+    file = await asyncio.to_thread(files.get, app.database, files.id_of(media_id))
     assert file is not None
-    return JSONResponse(views.file(file, links.shown(app, links.open_link(app, file.key or ""), private=row.private)))
+    assert file.key is not None
+    return JSONResponse(views.file(file, links.of_key(app, file.key, private=row.private)))
 
 
 def _content_type(request: fastapi.Request) -> str:
@@ -218,7 +217,7 @@ async def delete_upload(upload_id: str, request: fastapi.Request, app: Running) 
     """Give an upload up. One that is finished is media, and deleted as such."""
     _check_version(request)
     upload = await asyncio.to_thread(_find, app, upload_id)
-    async with _alone(upload.id):
+    with _alone(upload.id):
         if upload.finished_at is not None:
             raise Problem("upload_finished", 403, f"{upload.id} is finished. Delete {upload.media_id} instead.")
         await asyncio.to_thread(_forget, app, upload)
@@ -241,7 +240,7 @@ async def resume(app: App) -> None:
 
 async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: int) -> int:
     """Append what the request carries. Returns how much there then is."""
-    async with _alone(upload.id):
+    with _alone(upload.id):
         present = await asyncio.to_thread(_offset, app, upload)
         if offset != present:
             raise Problem("offset_mismatch", 409, f"{upload.id} has {present} bytes; the part begins at {offset}.")
@@ -260,25 +259,16 @@ async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: i
         return arrival.size_bytes
 
 
-class _Locked:
-    """A lock that is not waited for."""
-
-    def __init__(self, upload_id: str) -> None:
-        self._id = upload_id
-
-    async def __aenter__(self) -> None:
-        if _writing[self._id].locked():
-            raise Problem(
-                "upload_locked", 423, f"Another request is writing to {self._id}. Wait, and ask how far it is."
-            )
-        await _writing[self._id].acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        _writing.pop(self._id).release()
-
-
-def _alone(upload_id: str) -> _Locked:
-    return _Locked(upload_id)
+@contextmanager
+def _alone(upload_id: str) -> Iterator[None]:
+    """Let nobody else write to an upload. It is not waited for: whoever comes second is told."""
+    if upload_id in _writing:
+        raise Problem("upload_locked", 423, f"Another request is writing to {upload_id}. Wait, and ask how far it is.")
+    _writing.add(upload_id)
+    try:
+        yield
+    finally:
+        _writing.discard(upload_id)
 
 
 async def _finish(app: App, upload: Upload) -> None:

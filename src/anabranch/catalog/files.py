@@ -54,6 +54,11 @@ class File:
     updated_at: int
 
 
+def id_of(owner_id: str) -> str:
+    """The id of the file that a task makes, or that a media row was made of."""
+    return f"file_{owner_id.removeprefix('task_').removeprefix('med_')}"
+
+
 def create(database: sa.Engine, file_id: str, values: Mapping[str, Json]) -> File:
     """Insert a file, unless there is one of this id. Returns the one that is there."""
     now = clock.now_ms()

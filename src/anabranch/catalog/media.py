@@ -98,17 +98,14 @@ def describe(database: sa.Engine, media_id: str, facts: Mapping[str, Json]) -> N
     _change(database, media_id, **facts)
 
 
-def change(database: sa.Engine, media_id: str, values: Mapping[str, Json]) -> bool:
-    """Change title, alt, metadata or private. False when there is no such row."""
-    return _change(database, media_id, **values)
+def change(database: sa.Engine, media_id: str, values: Mapping[str, Json]) -> None:
+    """Change title, alt, metadata or private."""
+    _change(database, media_id, **values)
 
 
-def _change(database: sa.Engine, media_id: str, **values: Any) -> bool:
+def _change(database: sa.Engine, media_id: str, **values: Any) -> None:
     with database.begin() as connection:
-        changed = connection.execute(
-            media.update().where(media.c.id == media_id).values(updated_at=clock.now_ms(), **values)
-        )
-    return bool(changed.rowcount)
+        connection.execute(media.update().where(media.c.id == media_id).values(updated_at=clock.now_ms(), **values))
 
 
 def reopen(database: sa.Engine, media_id: str) -> None:
@@ -179,6 +176,24 @@ def every(
     created_before: int | None = None,
 ) -> pages.Found[str]:
     """A page of the ids of media rows."""
+    found = _matching(statuses, created_after, created_before)
+    return pages.read(database, found, media.c.id, page, lambda row: str(row.id))
+
+
+def ids(
+    database: sa.Engine,
+    *,
+    statuses: Sequence[str],
+    created_after: int | None = None,
+    created_before: int | None = None,
+) -> list[str]:
+    """The ids of all media rows of these statuses, oldest first; between two times (Unix milliseconds) if given."""
+    found = _matching(statuses, created_after, created_before).order_by(media.c.id)
+    with database.connect() as connection:
+        return list(connection.scalars(found))
+
+
+def _matching(statuses: Sequence[str], created_after: int | None, created_before: int | None) -> sa.Select[tuple[str]]:
     found = sa.select(media.c.id)
     if statuses:
         found = found.where(media.c.status.in_(statuses))
@@ -186,20 +201,7 @@ def every(
         found = found.where(media.c.created_at > created_after)
     if created_before is not None:
         found = found.where(media.c.created_at < created_before)
-    return pages.read(database, found, media.c.id, page, lambda row: str(row.id))
-
-
-def ids(
-    database: sa.Engine, *, statuses: Sequence[str], after: int | None = None, before: int | None = None
-) -> list[str]:
-    """The ids of all media rows of these statuses, oldest first; between two times (Unix milliseconds) if given."""
-    found = sa.select(media.c.id).where(media.c.status.in_(statuses)).order_by(media.c.id)
-    if after is not None:
-        found = found.where(media.c.created_at > after)
-    if before is not None:
-        found = found.where(media.c.created_at < before)
-    with database.connect() as connection:
-        return list(connection.scalars(found))
+    return found
 
 
 def delete(database: sa.Engine, media_id: str) -> bool:

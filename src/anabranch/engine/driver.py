@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from anabranch.engine.events import Event
-    from anabranch.engine.gate import Gate
     from anabranch.engine.journal import Journal, Published, Run
     from anabranch.engine.protocol import Function, Op
     from anabranch.engine.wakeups import Wakeups
+    from anabranch.gate import Gate
 
 Json = Any
 

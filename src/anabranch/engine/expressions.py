@@ -18,23 +18,20 @@ def holds(expression: str | None, names: Mapping[str, Any]) -> bool:
 
     A field that is missing makes a condition false: events of the same name need not have the same shape.
     """
-    if not expression:
-        return True
-    try:
-        return _compile(expression).execute(dict(names)) is True
-    except KeyError:
-        return False
-    except Exception as error:  # noqa: BLE001  (the library raises many kinds; none may stop an event)
-        _log.warning("condition does not evaluate", expression=expression, error=str(error))
-        return False
+    return not expression or value_of(expression, names) is True
 
 
 def value_of(expression: str | None, names: Mapping[str, Any]) -> Any:
-    """What the expression comes to; None without one, or when it cannot be evaluated."""
+    """What the expression comes to; None without one, or when it cannot be evaluated, which is logged.
+
+    A field that is missing is None, and nothing to log.
+    """
     if not expression:
         return None
     try:
         return _compile(expression).execute(dict(names))
+    except KeyError:
+        return None
     except Exception as error:  # noqa: BLE001  (the library raises many kinds; none may stop an event)
         _log.warning("expression does not evaluate", expression=expression, error=str(error))
         return None

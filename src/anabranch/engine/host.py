@@ -21,11 +21,11 @@ from dbos import DBOS, SetWorkflowID
 
 from anabranch import clock
 from anabranch.engine import driver, protocol, schedule, signing
-from anabranch.engine.gate import Gate
 from anabranch.engine.journal import Journal, Published, Run
 from anabranch.engine.protocol import Errored, Function
 from anabranch.engine.wakeups import Wakeups
 from anabranch.errors import OptionError
+from anabranch.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence

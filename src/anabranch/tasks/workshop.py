@@ -21,12 +21,12 @@ import structlog
 
 from anabranch.catalog import attempts, files, media, tasks, transcripts
 from anabranch.errors import AnabranchError, FinalError, ResourceError
+from anabranch.gate import Gate
 from anabranch.media import source
 from anabranch.media.probe import probe
 from anabranch.media.process import Cancelled, CancelToken
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
-from anabranch.tasks.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -47,7 +47,7 @@ _log = structlog.get_logger(__name__)
 
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
-_KEPT_FREE_BYTES = 64 << 20
+KEPT_FREE_BYTES = 64 << 20
 
 # How the address of something in storage begins; its key follows.
 STORED = "storage:"
@@ -80,9 +80,7 @@ class Workshop:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._database = tools.database
-        self._cpu = Slots(tools.cpu_slots)
-        # A speech model takes hundreds of megabytes, so one at a time.
-        self._speech = Slots(1)
+        self._gate = Gate()
         self._sources = tools.scratch / "sources"
         # What is being done for each task, so that it can be stopped.
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
@@ -189,10 +187,10 @@ class Workshop:
     def _check_room(self) -> None:
         """Begin nothing on a disk that is nearly full: the database would not find room to say what became of it."""
         free = shutil.disk_usage(self._tools.scratch).free
-        if free < _KEPT_FREE_BYTES:
+        if free < KEPT_FREE_BYTES:
             raise ResourceError(
                 "disk_full",
-                f"{free >> 20} MiB are free at {self._tools.scratch}; {_KEPT_FREE_BYTES >> 20} are kept for the rows.",
+                f"{free >> 20} MiB are free at {self._tools.scratch}; {KEPT_FREE_BYTES >> 20} are kept for the rows.",
                 "Free some space; the step is tried again.",
             )
 
@@ -235,11 +233,14 @@ class Workshop:
 
     @asynccontextmanager
     async def _slot(self, piece: Piece) -> AsyncIterator[None]:
+        rank = 0 if piece.urgent else 1
+        cpu = self._gate.hold({"cpu": self._tools.cpu_slots}, rank)
+        # A speech model takes hundreds of megabytes, so one at a time.
         if piece.slot == "speech":
-            async with self._speech.hold(urgent=piece.urgent), self._cpu.hold(urgent=piece.urgent):
+            async with self._gate.hold({"speech": 1}, rank), cpu:
                 yield
         else:
-            async with self._cpu.hold(urgent=piece.urgent):
+            async with cpu:
                 yield
 
     async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> dict[str, Json]:
@@ -374,7 +375,7 @@ class Workshop:
         if output.spoken:
             language = output.facts.get("language")
             transcripts.put(self._database, order.id, order.media_id, language, output.spoken)
-        file_id = f"file_{order.id.removeprefix('task_')}"
+        file_id = files.id_of(order.id)
         made = {
             "object": "track" if track else "intelligence" if output.kind == "text" else "source",
             "kind": output.kind,

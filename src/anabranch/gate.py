@@ -1,4 +1,6 @@
-"""Gate: how many calls of a function run at once. Whoever waits goes in by rank, past those whose own key is full."""
+"""Gate: how much runs at once: calls of a function, pieces on a core. Whoever waits goes in by rank and then by turn,
+past those whose own key is full.
+"""
 
 from __future__ import annotations
 
