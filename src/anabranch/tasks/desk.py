@@ -54,6 +54,7 @@ class Desk:
         cancel: set when nobody wants the piece any more.
         speech_model: the name or path of the speech model, or None for the one that is shipped.
         threads: how many threads an encoder may use.
+        nice: how far what is started here gives way to whoever else wants the processor, up to 19.
     """
 
     source: Path
@@ -67,6 +68,7 @@ class Desk:
     cancel: CancelToken
     speech_model: str | None = None
     threads: int = 1
+    nice: int = 0
     saved: list[StoredFile] = field(default_factory=list)
 
     def save(self, path: Path, name: str, content_type: str) -> StoredFile:
