@@ -41,7 +41,8 @@ class Piece:
         arguments: what `perform` needs to know beside the options; JSON.
         weight: its share of the task's work, in any unit that the kind likes; for progress.
         slot: the resource it occupies while it runs: a core of the processor, or the speech model.
-        urgent: whether it goes before others that wait for the same slot; for short work that people wait for.
+        urgent: whether it waits for no core but goes in a lane of its own; for a second of work that people wait for.
+        position_s: where in the media its work begins, in seconds; what is further in goes later.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Piece:
     weight: float = 1.0
     slot: Literal["cpu", "speech"] = "cpu"
     urgent: bool = False
+    position_s: float = 0.0
 
 
 @dataclass(frozen=True)

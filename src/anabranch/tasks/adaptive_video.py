@@ -59,7 +59,8 @@ class AdaptiveVideo(Kind[AdaptiveVideoOptions]):
         rungs = [rung.to_dict() for rung in ladder.rungs(probe.video)]
         for number, chunk in enumerate(chunks.cut(probe.video)):
             arguments = {"number": number, "start": chunk.start, "end": chunk.end, "rungs": rungs}
-            pieces.append(Piece(f"chunk-{number:04}", arguments, weight=float(chunk.frames)))
+            position_s = float(chunk.start / probe.video.frame_rate)
+            pieces.append(Piece(f"chunk-{number:04}", arguments, weight=float(chunk.frames), position_s=position_s))
         return pieces
 
     def perform(self, piece: Piece, options: AdaptiveVideoOptions, desk: Desk) -> dict[str, Json]:  # noqa: ARG002

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -25,6 +25,7 @@ from anabranch.gate import Gate
 from anabranch.media import source
 from anabranch.media.probe import probe
 from anabranch.media.process import Cancelled, CancelToken
+from anabranch.tasks import turns
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
 
@@ -62,7 +63,7 @@ class Tools:
         storage: takes the outputs.
         ffmpeg: encodes.
         scratch: a folder for files that may be lost; emptied when the workshop opens.
-        cpu_slots: how many pieces may run at once.
+        cpu_slots: how many pieces may run at once, beside the urgent ones.
         speech_model: name or folder of the speech model; None for the one that is shipped.
     """
 
@@ -123,9 +124,9 @@ class Workshop:
         done = await asyncio.to_thread(attempts.result_of, self._database, order.id, piece.name)
         if done is not None:
             return done
-        await self._check_wanted(order)
+        created_at = await self._check_wanted(order)
         path, _ = await self._look(order.input)
-        async with self._slot(piece):
+        async with self._slot(piece, created_at):
             attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
             with structlog.contextvars.bound_contextvars(task=order.id, piece=piece.name, attempt=attempt):
                 return await self._attempt(order, piece, seen, path, attempt)
@@ -175,10 +176,13 @@ class Workshop:
         transcripts.remove(self._database, task.id)
         self._tidy(task)
 
-    async def _check_wanted(self, order: Task) -> None:
-        """An engine that has not heard that a task was cancelled is told here."""
-        if await self._is_cancelled(order):
+    async def _check_wanted(self, order: Task) -> int:
+        """When the task was created, Unix milliseconds. An engine that has not heard of its cancelling is told here."""
+        task = await asyncio.to_thread(tasks.get, self._database, order.id)
+        if task is not None and task.status == "cancelled":
             raise _cancelled(order)
+        # An order is made anew for each step; only the row knows since when it waits.
+        return task.created_at if task is not None else order.created_at
 
     async def _is_cancelled(self, order: Task) -> bool:
         task = await asyncio.to_thread(tasks.get, self._database, order.id)
@@ -232,23 +236,17 @@ class Workshop:
             shutil.rmtree(desk, ignore_errors=True)
 
     @asynccontextmanager
-    async def _slot(self, piece: Piece) -> AsyncIterator[None]:
-        rank = 0 if piece.urgent else 1
-        cpu = self._gate.hold({"cpu": self._tools.cpu_slots}, rank)
-        # A speech model takes hundreds of megabytes, so one at a time.
-        if piece.slot == "speech":
-            async with self._gate.hold({"speech": 1}, rank), cpu:
-                yield
-        else:
-            async with cpu:
-                yield
+    async def _slot(self, piece: Piece, created_at: int) -> AsyncIterator[None]:
+        limits = turns.places(piece, self._tools.cpu_slots)
+        async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
+            yield
 
     async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> dict[str, Json]:
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
         cancel = CancelToken()
         report = self._reporter(order.id, piece.name, attempt)
-        desk = self._desk(order, piece.name, seen, path, attempt, cancel, report)
+        desk = self._desk(order, piece.name, seen, path, attempt, cancel, report, nice=turns.nice(piece))
         started = time.monotonic()
         with self._noting_errors(order.id, piece.name, attempt):
             self._check_room()
@@ -305,18 +303,21 @@ class Workshop:
         attempt: int,
         cancel: CancelToken,
         on_progress: Callable[[float, float], None],
+        *,
+        nice: int = 0,
     ) -> Desk:
         return Desk(
             source=path,
             probe=seen,
             scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
-            ffmpeg=self._tools.ffmpeg,
+            ffmpeg=replace(self._tools.ffmpeg, nice=nice),
             storage=self._tools.storage,
             prefix=_prefix(order),
             attempt=attempt,
             on_progress=on_progress,
             cancel=cancel,
             speech_model=self._tools.speech_model,
+            nice=nice,
         )
 
     def _at_desk(self, desk: Desk, work: Callable[[], T]) -> T:
