@@ -12,7 +12,8 @@ help:
 # Install everything into .venv: the package, its checks and tests, and the sample media.
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt examples/node/package-lock.json scripts/setup.sh
+.venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt examples/node/package-lock.json \
+  tests/players/package-lock.json scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh
 	@touch $@
 
@@ -59,4 +60,4 @@ bench: setup
 
 # Remove what the other targets made.
 clean:
-	rm -rf .venv examples/node/node_modules demo samples/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv examples/node/node_modules tests/players/node_modules demo samples/build .pytest_cache .mypy_cache .ruff_cache

@@ -4,15 +4,17 @@ set -eu
 
 python=${PYTHON:-python3}
 
-# Debian keeps venv in a package of its own; the examples of the documents, which are tests, are told to curl.
+# Debian keeps venv in a package of its own; the examples of the documents, which are tests, are told to curl; what is
+# packaged is played in a browser.
 missing=
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="python3-venv"
 command -v curl >/dev/null || missing="$missing curl"
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 if [ -n "$missing" ]; then
     echo "installing $missing" >&2
     apt-get update -qq
     # shellcheck disable=SC2086
-    apt-get install -y -qq $missing
+    apt-get install -y -qq --no-install-recommends $missing
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
@@ -29,6 +31,8 @@ install --require-hashes -r requirements/dev.txt
 install --require-hashes --no-deps -r requirements/samples.txt
 install --no-deps --no-build-isolation -e .
 
-# JavaScript packages for the tests with other SDKs, by the Node that the requirements brought. No scripts are run.
-PATH="$PWD/.venv/bin:$PATH" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}" \
-    .venv/bin/npm ci --prefix examples/node --silent --ignore-scripts --omit=optional --legacy-peer-deps --no-audit --no-fund
+# JavaScript packages, by the Node that the requirements brought: other SDKs, and players. No scripts are run.
+for folder in examples/node tests/players; do
+    PATH="$PWD/.venv/bin:$PATH" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}" \
+        .venv/bin/npm ci --prefix "$folder" --silent --ignore-scripts --omit=optional --legacy-peer-deps --no-audit --no-fund
+done

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch.media import ffmpeg
-from anabranch.media.probe import probe
-from anabranch.media.process import CancelToken
 from anabranch.storage.files import FileStorage
-from anabranch.tasks.desk import Desk
+from tests.tasks.runner import desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from anabranch.tasks.desk import Desk
 
 
 @pytest.fixture(autouse=True)
@@ -46,24 +45,4 @@ def storage(tmp_path: Path) -> FileStorage:
 @pytest.fixture
 def make_desk(tmp_path: Path, storage: FileStorage) -> Callable[..., Desk]:
     """Makes a desk with a source on it."""
-    made = 0
-
-    def make(source: Path, **given: Any) -> Desk:
-        nonlocal made
-        made += 1
-        scratch = tmp_path / f"desk{made}"
-        scratch.mkdir()
-        values: dict[str, Any] = {
-            "source": source,
-            "probe": given.pop("probe", None) or probe(source, scratch),
-            "scratch": scratch,
-            "ffmpeg": ffmpeg.find(),
-            "storage": storage,
-            "prefix": "media/med_1/task_1",
-            "attempt": 1,
-            "on_progress": lambda done, speed: None,
-            "cancel": CancelToken(),
-        }
-        return Desk(**{**values, **given})
-
-    return make
+    return desks(tmp_path, storage)

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from anabranch.media import ffmpeg
+from anabranch.media.probe import probe
+from anabranch.media.process import CancelToken
+from anabranch.tasks.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from anabranch.storage import Storage
     from anabranch.tasks import Kind, Output
-    from anabranch.tasks.desk import Desk
+
+
+def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
+    """Makes a desk with a source on it, its scratch in a folder."""
+    numbers = count(1)
+
+    def make(source: Path, **given: Any) -> Desk:
+        scratch = folder / f"desk{next(numbers)}"
+        scratch.mkdir()
+        values: dict[str, Any] = {
+            "source": source,
+            "probe": given.pop("probe", None) or probe(source, scratch),
+            "scratch": scratch,
+            "ffmpeg": ffmpeg.find(),
+            "storage": storage,
+            "prefix": "media/med_1/task_1",
+            "attempt": 1,
+            "on_progress": lambda done, speed: None,
+            "cancel": CancelToken(),
+        }
+        return Desk(**{**values, **given})
+
+    return make
 
 
 def do(kind: Kind[Any], given: dict[str, Any], source: Path, make_desk: Callable[..., Desk], **at: Any) -> Output:
