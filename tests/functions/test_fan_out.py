@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
+import m3u8
 import pytest
 import sqlalchemy as sa
 
 from anabranch.app import open_app, upload
-from anabranch.catalog import attempts, media, tasks
+from anabranch.catalog import attempts, changes, media, tasks
+from anabranch.engine.events import Event
 from anabranch.errors import EncodeError, SourceError
 from anabranch.settings import Settings
+from anabranch.tasks.adaptive_video import AdaptiveVideo
 from anabranch.tasks.kinds import KINDS
-from tests import clips
+from tests import clips, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from anabranch.tasks import Piece
     from anabranch.tasks.desk import Desk
@@ -88,6 +92,74 @@ async def test_an_upload_branches_and_rejoins(tmp_path: Path, performed: Callabl
         "video/render": 1,
         "audio/transcribe": 1,
     }
+
+
+async def test_media_is_playable_long_before_it_is_ready(tmp_path: Path) -> None:
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        run_id = await upload(app, "med_1", str(clips.plain(20, name="twenty.mp4")))
+        await app.engine.ended(run_id)
+        told = changes.since(app.database, 0, media_id="med_1")
+        kinds = [change.type for change in told]
+        playable = told[kinds.index("media.playable")]
+        assert kinds.count("media.playable") == 1
+        assert kinds.index("media.playable") < kinds.index("media.rendition.ready") < kinds.index("media.ready")
+        (film,) = [task for task in tasks.of_media(app.database, "med_1") if task.kind == "adaptive_video"]
+        ended = {row.piece: row.ended_at for row in attempts.of_task(app.database, film.id)}
+        assert sum(at > playable.created_at for piece, at in ended.items() if piece.startswith("chunk")) >= 2
+        assert playable.data["output"]["url"] == (film.output or {})["url"]
+
+
+async def test_what_is_said_joins_the_package_as_captions_under_the_same_address(tmp_path: Path) -> None:
+    film = clips.make(
+        "spoken.mkv", "-i", str(clips.no_audio()), "-i", str(samples.speech_wav()), "-c:v", "copy", "-c:a", "pcm_s16le"
+    )
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        run_id = await upload(app, "med_1", str(film))
+        await app.engine.ended(run_id)
+        record = media.record(app.database, "med_1")
+        assert record is not None
+        folder = Path(unquote(urlsplit(record["hlsUrl"]).path)).parent
+        master = m3u8.load(str(folder / "master.m3u8"))
+        (captions,) = [one for one in master.media if one.type == "SUBTITLES"]
+        assert (captions.language, captions.name, captions.default) == ("en", "English", "NO")
+        assert all(variant.stream_info.subtitles == captions.group_id for variant in master.playlists)
+        (segment,) = m3u8.load(captions.absolute_uri).segments
+        text = Path(segment.absolute_uri).read_text()
+        assert text.startswith("WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n00:00:0")
+        assert text.count("-->") >= 2
+        assert "text/vtt" in (folder / "manifest.mpd").read_text()
+        # A transcript that is made again takes the place of the earlier one.
+        again = Event(
+            "video/uploaded", {"mediaId": "med_1", "sourceUrl": str(film), "branches": ["audio-transcription"]}
+        )
+        await app.engine.send([again])
+        (second,) = app.engine.journal.runs_of_event(again.id)
+        await app.engine.ended(second.id)
+        later = m3u8.load(str(folder / "master.m3u8"))
+        (fresh,) = [one for one in later.media if one.type == "SUBTITLES"]
+        assert fresh.uri != captions.uri
+        named = {
+            stored["key"] for task in tasks.of_media(app.database, "med_1") for stored in (task.output or {})["files"]
+        }
+        assert set(app.storage.keys("media/med_1/")) == named
+
+
+async def test_a_storyboard_that_fails_does_not_keep_the_film_from_playing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform = AdaptiveVideo.perform
+
+    def without(kind: AdaptiveVideo, piece: Piece, options: Any, desk: Desk) -> Any:
+        if piece.name == "storyboard":
+            raise EncodeError("encode_failed", "no picture came out")
+        return perform(kind, piece, options, desk)
+
+    monkeypatch.setattr(AdaptiveVideo, "perform", without)
+    record, _, seen = await run(tmp_path, clips.plain())
+    assert record["status"] == "ready"
+    assert record["hlsUrl"] is not None
+    assert record["storyboardUrl"] is None
+    assert seen["storyboard failed"] == 4
 
 
 async def test_a_branch_that_fails_twice_costs_the_others_nothing(
@@ -190,8 +262,6 @@ async def test_a_piece_whose_result_the_engine_lost_is_not_done_again(
 
 
 async def test_an_event_without_its_data_fails_and_says_what_it_needs(tmp_path: Path) -> None:
-    from anabranch.engine.events import Event
-
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
         (event_id,) = await app.engine.send([Event("video/uploaded", {"mediaId": "med_2"})])
         (started,) = app.engine.journal.runs_of_event(event_id)

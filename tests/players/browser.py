@@ -50,6 +50,7 @@ def play(
     rate: float = 1,
     switching: bool = False,
     within_s: float = 60,
+    page_at: str | None = None,
 ) -> dict[str, Any]:
     """Play an address of `serving.served` from where the player begins to its end, and tell what was seen.
 
@@ -60,13 +61,14 @@ def play(
         rate: how many times faster than life, once every level was shown.
         switching: show each level in turn first.
         within_s: how long it may take.
+        page_at: address of `serving.served` that has the page, when the package is served by somebody else.
 
     Returns:
         `ended`, `errors` (the player's words), `levels` (what it read), `shown` (indices of the levels whose
         pictures came up), `audio`, `text`, `time`, `duration`, `played` (ranges of seconds), `frames`, `broken`
         (frames), `stalls`, `backwards`, `mostRanges` (parts that the buffer had at most), `sizes`.
     """
-    address = urlsplit(url)
+    address = urlsplit(page_at or url)
     page.goto(f"{address.scheme}://{address.netloc}/players/page.html")
     given = {"url": url, "player": player, "rate": rate, "switching": switching, "withinS": within_s}
     facts: dict[str, Any] = page.evaluate("given => play(given)", given)
