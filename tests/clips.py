@@ -59,6 +59,11 @@ def no_audio() -> Path:
     return make("no_audio.mp4", *_pattern(2), *_FAST)
 
 
+def silent(seconds: float, name: str = "silent.mp4") -> Path:
+    """Pictures of 320x240 that move, so that there is something to encode, and no sound."""
+    return make(name, *_pattern(seconds), *_FAST)
+
+
 def audio_only() -> Path:
     return make("audio_only.m4a", *_tone(2), *_AAC)
 

@@ -70,9 +70,10 @@ def test_one_command_makes_everything_of_a_real_film(sample: Path, tmp_path: Pat
     assert json.loads((out / "media.json").read_text())["hlsUrl"] == "hls/master.m3u8"
 
     master = m3u8.load(str(out / "hls" / "master.m3u8"))
-    assert [one.stream_info.resolution for one in master.playlists] == [(1280, 720), (854, 480), (640, 360)]
+    assert [one.stream_info.resolution for one in master.playlists] == [(640, 360), (854, 480), (1280, 720)]
     assert {one.stream_info.codecs for one in master.playlists} == {"avc1.64001f,mp4a.40.2", "avc1.64001e,mp4a.40.2"}
-    for one in [*master.playlists, master.media[0]]:
+    assert [(one.type, one.language) for one in master.media] == [("AUDIO", None), ("SUBTITLES", "en")]
+    for one in [*master.playlists, *master.media]:
         segments = m3u8.load(one.absolute_uri).segments
         assert sum(segment.duration for segment in segments) == pytest.approx(12, abs=0.1)
         assert all(Path(segment.absolute_uri).exists() for segment in segments)

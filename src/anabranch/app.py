@@ -24,6 +24,7 @@ from anabranch.errors import SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.storage.files import FileStorage
+from anabranch.tasks.kinds import kind_named
 from anabranch.tasks.workshop import Tools, Workshop
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = Engine(database, retry_scale=settings.retry_scale, signing_key=key)
         app = App(settings, database, storage, workshop, engine, asgi)
-        functions = build_functions(client, database, workshop, app.announce, settings.retry_scale)
+        functions = build_functions(client, database, workshop, app.announce, settings)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
@@ -123,17 +124,22 @@ def build_functions(
     database: sa.Engine,
     workshop: Workshop,
     announce: Callable[[], Awaitable[None]],
-    wait_scale: float = 1.0,
+    settings: Settings,
 ) -> Functions:
-    """The functions, for whichever engine drives the client's app."""
+    """The functions, for whichever engine drives the client's app.
+
+    Raises:
+        OptionError: `invalid_option`, of the package that the settings ask for.
+    """
+    kind_named("adaptive_video").read_options(settings.adaptive_video)
     do_task = process_task.create(client, workshop, announce)
     return Functions(
         client,
         [
             do_task,
             process_task.create_discard(client, workshop),
-            fan_out.create(client, do_task, database, announce),
-            deliver_webhook.create(client, webhooks.Sender(database), wait_scale),
+            fan_out.create(client, do_task, database, workshop.caption, announce, settings.adaptive_video),
+            deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
         ],
     )
 

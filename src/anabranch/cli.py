@@ -76,7 +76,7 @@ def _print_record(record: dict[str, Any], folder: Path) -> None:
     styles = {"ready": "green", "degraded": "yellow", "failed": "red"}
     console.print(Text(record["status"], style=f"bold {styles.get(record['status'], 'cyan')}"), record["id"])
     facts = Table.grid(padding=(0, 2))
-    for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"):
+    for name in [name for name in record if name.endswith("Url") and name != "sourceUrl"]:
         facts.add_row(Text(name, style="dim"), record[name] or "none")
     if record["durationS"] is not None:
         shape = f", {record['width']}x{record['height']}" if record["width"] else ""

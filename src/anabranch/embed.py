@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.catalog.tasks import Task
-    from anabranch.media.probe import Probe
     from anabranch.settings import Settings
-    from anabranch.tasks import Piece
     from anabranch.tasks.workshop import Tools
 
 Json = Any
@@ -73,7 +71,7 @@ class Anabranch:
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
-        return build_functions(client, self._database, self._workshop, announce, self.settings.retry_scale).all
+        return build_functions(client, self._database, self._workshop, announce, self.settings).all
 
     def media(self, media_id: str) -> dict[str, Json] | None:
         """The media record, or None."""
@@ -112,11 +110,14 @@ class _WorkshopOfItsOwnLoop(Workshop):
     async def plan(self, order: Task) -> dict[str, Json]:
         return await self._there(super().plan(order))
 
-    async def perform(self, order: Task, piece: Piece, seen: Probe) -> dict[str, Json]:
-        return await self._there(super().perform(order, piece, seen))
+    async def perform(self, order: Task, name: str) -> dict[str, Json]:
+        return await self._there(super().perform(order, name))
 
-    async def join(self, order: Task, results: list[dict[str, Json]], seen: Probe) -> dict[str, Json]:
-        return await self._there(super().join(order, results, seen))
+    async def join(self, order: Task) -> dict[str, Json]:
+        return await self._there(super().join(order))
+
+    async def caption(self, media_id: str) -> None:
+        await self._there(super().caption(media_id))
 
     async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
         await self._there(super().give_up(task_id, error))

@@ -51,10 +51,10 @@ def export(database: sa.Engine, storage: FileStorage, media_id: str, folder: Pat
 
 
 def _place(task: tasks.Task, storage: FileStorage, folder: Path) -> dict[str, str]:
-    """Link a task's files into the folder; address in storage to name in the folder, of the main one."""
+    """Link a task's files into the folder; address in storage to name in the folder."""
     output = task.output or {}
     prefix = _FOLDERS.get(task.kind, "")
-    main: dict[str, str] = {}
+    placed: dict[str, str] = {}
     for stored in output.get("files", []):
         # Playlists point at the stored names; what nothing points at gets its plain one.
         plain = not prefix or stored["key"] == output["key"]
@@ -64,9 +64,8 @@ def _place(task: tasks.Task, storage: FileStorage, folder: Path) -> dict[str, st
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         _link(storage.path(stored["key"]), target)
-        if stored["key"] == output["key"]:
-            main[output["url"]] = name
-    return main
+        placed[storage.url(stored["key"])] = name
+    return placed
 
 
 def _link(source: Path, target: Path) -> None:

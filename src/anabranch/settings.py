@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
+        adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule, 15 s to 2 h.
     """
 
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     ffmpeg: Path | None = None
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    adaptive_video: dict[str, Any] = {}
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
 
     @property

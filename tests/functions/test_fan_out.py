@@ -83,6 +83,7 @@ async def test_an_upload_branches_and_rejoins(tmp_path: Path, performed: Callabl
     assert counted == {
         "adaptive_video/audio": 1,
         "adaptive_video/chunk-0000": 1,
+        "adaptive_video/storyboard": 1,
         "image/render": 1,
         "video/render": 1,
         "audio/transcribe": 1,

@@ -51,7 +51,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, sa.Engine]]:
     client = inngest.Inngest(
         app_id="anabranch", is_production=True, signing_key=SIGNING_KEY, logger=logging.getLogger("x")
     )
-    functions = build_functions(client, database, workshop, quiet)
+    functions = build_functions(client, database, workshop, quiet, settings)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, functions.all)
     with socket.socket() as free:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import EncodeError
-from anabranch.media import fmp4
+from anabranch.media import codecs, fmp4
 from tests import clips
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_fragments_tell_their_times_and_frames() -> None:
     assert [fragment.duration / parsed.timescale for fragment in parsed.fragments] == [1, 1]
     assert [fragment.start / parsed.timescale for fragment in parsed.fragments] == [0, 1]
     assert all(fragment.begins_with_sync for fragment in parsed.fragments)
-    assert fmp4.codec_string(parsed.init).startswith("avc1.")
+    assert codecs.codec_string(parsed.init).startswith("avc1.")
 
 
 def test_init_and_fragments_are_all_that_a_player_needs(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,19 @@ def test_lines_are_handed_on_as_they_come(tmp_path: Path) -> None:
     )
     assert lines == ["one", "two"]
     assert (finished.returncode, finished.log) == (3, "no\n")
+
+
+def test_a_nice_child_leaves_the_core_to_one_that_is_not(tmp_path: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os, time; os.sched_setaffinity(0, [{core}]); until = time.monotonic() + 1.5\n"
+    busy += "while time.monotonic() < until: pass"
+
+    def used(nice: int) -> float:
+        return process.run([sys.executable, "-c", busy], log_path=tmp_path / f"log{nice}", nice=nice).cpu_s
+
+    with ThreadPoolExecutor() as pool:
+        nice, other = pool.map(used, (10, 0))
+    assert nice < other / 2
 
 
 def test_a_cancelled_encode_is_dead_within_two_seconds(tmp_path: Path) -> None:

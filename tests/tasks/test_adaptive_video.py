@@ -36,7 +36,8 @@ def master(output: Output, storage: FileStorage) -> Path:
 
 def best(output: Output, storage: FileStorage) -> Path:
     """The playlist of the best rung."""
-    return Path(m3u8.load(str(master(output, storage))).playlists[0].absolute_uri)
+    variants = m3u8.load(str(master(output, storage))).playlists
+    return Path(max(variants, key=lambda variant: variant.stream_info.bandwidth).absolute_uri)
 
 
 def decode(source: Path, scratch: Path, *arguments: str) -> bytes:
@@ -65,7 +66,7 @@ def test_a_film_becomes_a_package_that_others_can_read(
 ) -> None:
     output = do(AdaptiveVideo(), {}, samples.animation_mp4(), make_desk)
     playlist = m3u8.load(str(master(output, storage)))
-    assert [stream.stream_info.resolution for stream in playlist.playlists] == [(1280, 720), (854, 480), (640, 360)]
+    assert [stream.stream_info.resolution for stream in playlist.playlists] == [(640, 360), (854, 480), (1280, 720)]
     assert {stream.stream_info.codecs.split(".")[0] for stream in playlist.playlists} == {"avc1"}
     assert playlist.media[0].type == "AUDIO"
     for stream in playlist.playlists:
@@ -205,5 +206,5 @@ def test_a_damaged_tail_leaves_what_was_there(make_desk: Callable[..., Desk], st
 
 
 def test_an_option_that_does_not_exist_is_named() -> None:
-    with pytest.raises(OptionError, match='there is no option "ladder"'):
-        AdaptiveVideo().read_options({"ladder": 3})
+    with pytest.raises(OptionError, match='there is no option "rungs"'):
+        AdaptiveVideo().read_options({"rungs": 3})

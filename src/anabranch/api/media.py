@@ -81,10 +81,12 @@ class MediaView(BaseModel):
                     "percent": 81.5,
                     "files": [],
                     "urls": {},
-                    "hlsUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m8/master.1.m3u8",
+                    "hlsUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m8/master.m3u8",
+                    "dashUrl": None,
                     "posterUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m9/poster.1.webp",
                     "gifUrl": None,
                     "transcriptionUrl": None,
+                    "storyboardUrl": None,
                     "branches": [
                         {
                             "name": "gif-preview",
@@ -111,10 +113,14 @@ class MediaView(BaseModel):
     percent: float = Field(ge=0, le=100, description="Never goes back.")
     files: list[dict[str, Any]]
     urls: dict[str, str]
-    hlsUrl: str | None  # noqa: N815  (as in the record)
+    hlsUrl: str | None = Field(  # noqa: N815  (as in the record)
+        description="The same from the moment it can be played; what is under it grows."
+    )
+    dashUrl: str | None  # noqa: N815
     posterUrl: str | None  # noqa: N815
     gifUrl: str | None  # noqa: N815
     transcriptionUrl: str | None  # noqa: N815
+    storyboardUrl: str | None = Field(description="WebVTT whose cues name parts of a sheet of pictures.")  # noqa: N815
     branches: list[dict[str, Any]]
     renditions: list[dict[str, Any]]
     error: dict[str, Any] | None
@@ -245,7 +251,7 @@ def link_media(
     if record is None:
         raise _missing(media_id)
     signed = {}
-    for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"):
+    for name in media.ADDRESSES:
         key = links.own_key(app, record[name]) if record[name] else None
         signed[name] = links.signed_link(app, key, expires_in) if key else None
     return JSONResponse({**signed, "expires_at": clock.now_ms() // 1000 + expires_in})
@@ -307,7 +313,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     own = files.of_media(app.database, media_id)
     shown_files = [views.file(file, links.of_key(app, file.key, private=private) if file.key else None) for file in own]
     by_task = {task.id: task for task in tasks.of_media(app.database, media_id)}
-    for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"):
+    for name in media.ADDRESSES:
         record[name] = links.shown(app, record[name], private=private)
     for branch in record["branches"]:
         branch["url"] = links.shown(app, branch["url"], private=private)

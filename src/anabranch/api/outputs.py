@@ -24,6 +24,7 @@ router = fastapi.APIRouter(tags=["outputs"], responses=RESPONSES)
 
 _TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
+    ".mpd": "application/dash+xml",
     ".m4s": "video/iso.segment",
     ".mp4": "video/mp4",
     ".mov": "video/quicktime",
@@ -45,8 +46,10 @@ _TYPES = {
     ".wav": "audio/wav",
     ".flac": "audio/flac",
 }
-# A key is written once and carries the attempt that wrote it, so what is under it never changes.
+# A key is written once and carries the attempt that wrote it, so what is under it never changes. Playlists and
+# manifests do: they grow, and are written again when there are captions.
 _FOR_EVER = "max-age=31536000, immutable"
+_CHANGING = (".m3u8", ".mpd")
 _HEADERS = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "content-length, content-range, etag, accept-ranges",
@@ -63,7 +66,7 @@ async def read_output(key: str, request: fastapi.Request, app: Running) -> Respo
     """An output that everybody may read."""
     if await asyncio.to_thread(_is_private, app, key):
         raise Problem("signature_required", 403, "This is private. Ask for a signed address: POST /media/{id}/links.")
-    return await asyncio.to_thread(_serve, app, request, key, f"public, {_FOR_EVER}")
+    return await asyncio.to_thread(_serve, app, request, key, "public")
 
 
 @router.head("/signed/{token}/{key:path}", include_in_schema=False)
@@ -71,7 +74,7 @@ async def read_output(key: str, request: fastapi.Request, app: Running) -> Respo
 async def read_signed(token: str, key: str, request: fastapi.Request, app: Running) -> Response:
     """An output or a source, to whoever holds a signed address of it."""
     await asyncio.to_thread(links.check_signature, app, token, key)
-    return await asyncio.to_thread(_serve, app, request, key, f"private, {_FOR_EVER}")
+    return await asyncio.to_thread(_serve, app, request, key, "private")
 
 
 @router.options("/outputs/{key:path}", include_in_schema=False)
@@ -95,7 +98,7 @@ def _is_private(app: App, key: str) -> bool:
     return row is None or row.private
 
 
-def _serve(app: App, request: fastapi.Request, key: str, cache: str) -> Response:
+def _serve(app: App, request: fastapi.Request, key: str, whose: str) -> Response:
     try:
         path = app.storage.path(key)
         found = path.stat()
@@ -103,9 +106,13 @@ def _serve(app: App, request: fastapi.Request, key: str, cache: str) -> Response
             raise FileNotFoundError
     except (OSError, FinalError):
         raise Problem("output_not_found", 404, f"There is nothing at {key[:300]}. It may have been deleted.") from None
-    etag = f'"{hashlib.sha256(f"{key} {found.st_size}".encode()).hexdigest()[:32]}"'
     ending = PurePosixPath(key).suffix.lower()
-    headers = {**_HEADERS, "etag": etag, "cache-control": cache}
+    version = f"{key} {found.st_size}"
+    # Two versions of a playlist may be equally long.
+    version += f" {found.st_mtime_ns} {found.st_ino}" if ending in _CHANGING else ""
+    etag = f'"{hashlib.sha256(version.encode()).hexdigest()[:32]}"'
+    kept = "no-cache" if ending in _CHANGING else _FOR_EVER
+    headers = {**_HEADERS, "etag": etag, "cache-control": f"{whose}, {kept}"}
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     return FileResponse(

@@ -57,6 +57,42 @@ def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] |
     return result
 
 
+def tell(database: sa.Engine, task_id: str, piece: str, attempt: int, partial: dict[str, Any]) -> None:
+    """Note what a running attempt has come to so far."""
+    with database.begin() as connection:
+        connection.execute(
+            attempts.update()
+            .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
+            .values(result=partial)
+        )
+
+
+def told(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
+    """What the latest attempt at a piece that told of anything had come to, or None."""
+    with database.connect() as connection:
+        result: dict[str, Any] | None = connection.scalar(
+            sa.select(attempts.c.result)
+            .where(attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.result.is_not(None))
+            .order_by(attempts.c.attempt.desc())
+            .limit(1)
+        )
+    return result
+
+
+def results(database: sa.Engine, task_id: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By piece, the status of the attempt that came furthest and what it came to: completed ones before others."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    with database.connect() as connection:
+        rows = connection.execute(
+            sa.select(attempts.c.piece, attempts.c.status, attempts.c.result)
+            .where(attempts.c.task_id == task_id, attempts.c.result.is_not(None))
+            .order_by(attempts.c.piece, (attempts.c.status == "completed").cast(sa.Integer), attempts.c.attempt)
+        )
+        for row in rows:
+            found[row.piece] = (row.status, row.result)
+    return found
+
+
 def fail(database: sa.Engine, task_id: str, piece: str, attempt: int, error: dict[str, Any]) -> None:
     """Note that an attempt failed, and of what."""
     _end(database, task_id, piece, attempt, status="failed", error=error)

@@ -18,6 +18,7 @@ class Branch:
         kind: kind of task.
         options: options of the task.
         topics: what is told when it is done.
+        usable_topic: what is told as soon as the first part of it is of use, or None.
         share: its part of the percent of the whole; they add up to 1.
         required: whether the media is of no use without it; the others only make it `degraded`.
     """
@@ -29,6 +30,7 @@ class Branch:
     share: float
     options: dict[str, Json] = field(default_factory=dict)
     required: bool = False
+    usable_topic: str | None = None
 
 
 BRANCHES = (
@@ -36,10 +38,11 @@ BRANCHES = (
         "hls-package",
         "hls_url",
         "adaptive_video",
-        ("media.rendition.ready", "media.playable"),
+        ("media.rendition.ready",),
         0.7,
         {"format": "hls"},
         required=True,
+        usable_topic="media.playable",
     ),
     Branch(
         "poster-image",

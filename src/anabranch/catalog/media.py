@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Json = Any
 
+# What of a record is the address of something stored.
+ADDRESSES = ("hlsUrl", "dashUrl", "posterUrl", "gifUrl", "transcriptionUrl", "storyboardUrl")
+
 
 @dataclass(frozen=True)
 class Media:
@@ -229,6 +232,7 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         branch.column: (found[branch.step_id].output or {}).get("url") if branch.step_id in found else None
         for branch in BRANCHES
     }
+    package = (found["hls-package"].output or {}) if "hls-package" in found else {}
     return {
         "id": row.id,
         "object": "media",
@@ -240,17 +244,17 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         "metadata": row.metadata,
         "private": row.private,
         "hlsUrl": urls["hls_url"],
+        "dashUrl": package.get("dashUrl"),
         "posterUrl": urls["poster_url"],
         "gifUrl": urls["gif_url"],
         "transcriptionUrl": urls["transcription_url"],
+        "storyboardUrl": package.get("storyboardUrl"),
         "sourceUrl": row.source_url,
         "durationS": row.duration_s,
         "width": row.width,
         "height": row.height,
         "sizeBytes": row.size_bytes,
-        "renditions": row.renditions or (found["hls-package"].output or {}).get("renditions", [])
-        if "hls-package" in found
-        else row.renditions,
+        "renditions": row.renditions or package.get("renditions", []),
         "branches": [_branch(found[branch.step_id]) for branch in BRANCHES if branch.step_id in found],
         "error": row.error,
         "createdAt": row.created_at,

@@ -66,6 +66,17 @@ tasks = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False),
 )
 
+# Beside the tasks, since it is large and only their work needs it.
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    # every piece with its arguments, in order
+    sa.Column("pieces", sa.JSON, nullable=False),
+    # what was seen in the source
+    sa.Column("probe", sa.JSON, nullable=False),
+)
+
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -78,7 +89,7 @@ attempts = sa.Table(
     sa.Column("progress", sa.Float, nullable=False),
     # media seconds made for each second of the clock
     sa.Column("speed", sa.Float),
-    # what a completed one came to, for whoever asks for the piece again
+    # what a completed one came to, for whoever asks for the piece again; of a running one, what it has come to so far
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),

@@ -175,6 +175,36 @@ def _advance_media(connection: sa.Connection, task_id: str) -> None:
     )
 
 
+def show(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> None:
+    """Note the output of a task that goes on: its address is there, and what is under it is of use and grows."""
+    with database.begin() as connection:
+        here = connection.execute(sa.select(tasks).where(tasks.c.id == task_id, _OPEN)).one_or_none()
+        if here is None:
+            return
+        connection.execute(
+            tasks.update().where(tasks.c.id == task_id, _OPEN).values(output=dict(output), updated_at=clock.now_ms())
+        )
+        if here.output is None:
+            _tell_usable(connection, task_id)
+
+
+def _tell_usable(connection: sa.Connection, task_id: str) -> None:
+    task = read(connection.execute(sa.select(tasks).where(tasks.c.id == task_id)).one())
+    branch = named(task.ref) if task.media_id else None
+    if branch is not None and branch.usable_topic and (task.output or {}).get("url"):
+        changes.record(connection, branch.usable_topic, vars(task), media_id=task.media_id, task_id=task.id)
+
+
+def amend(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> None:
+    """Change the output of a completed task, to which something was added."""
+    with database.begin() as connection:
+        connection.execute(
+            tasks.update()
+            .where(tasks.c.id == task_id, tasks.c.status == "completed")
+            .values(output=dict(output), updated_at=clock.now_ms())
+        )
+
+
 def complete(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> bool:
     """End the task with its output. False when it had ended already."""
     return _end(database, task_id, "completed", progress=100.0, output=dict(output), error=None)
@@ -182,26 +212,30 @@ def complete(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> b
 
 def fail(database: sa.Engine, task_id: str, error: Mapping[str, Json]) -> bool:
     """End the task with the error noted last, or the one given. False when it had ended already."""
+    # What it showed of its output is removed with all that it stored.
     noted = sa.func.coalesce(tasks.c.error, sa.literal(dict(error), sa.JSON))
-    return _end(database, task_id, "failed", error=noted)
+    return _end(database, task_id, "failed", error=noted, output=None)
 
 
 def cancel(database: sa.Engine, task_id: str) -> bool:
     """End the task because nobody wants it any more. False when it had ended already."""
     error = {"code": "cancelled", "message": "The task was cancelled.", "retryable": False}
-    return _end(database, task_id, "cancelled", error=error)
+    return _end(database, task_id, "cancelled", error=error, output=None)
 
 
 def _end(database: sa.Engine, task_id: str, status: str, **values: Any) -> bool:
     now = clock.now_ms()
     with database.begin() as connection:
+        before = connection.execute(sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN)).one_or_none()
         changed = connection.execute(
             tasks.update()
             .where(tasks.c.id == task_id, _OPEN)
             .values(status=status, finished_at=now, updated_at=now, **values)
         )
-        if not changed.rowcount:
+        if before is None or not changed.rowcount:
             return False
+        if status == "completed" and before.output is None:
+            _tell_usable(connection, task_id)
         task = read(connection.execute(sa.select(tasks).where(tasks.c.id == task_id)).one())
         told = {"media_id": task.media_id, "task_id": task.id}
         changes.record(connection, f"task.{status}", vars(task), webhook_url=task.webhook_url, **told)

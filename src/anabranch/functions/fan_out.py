@@ -14,7 +14,7 @@ from anabranch.catalog.branches import BRANCHES
 from anabranch.functions.process_task import read_order
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -37,7 +37,9 @@ def create(
     client: inngest.Inngest,
     process_task: inngest.Function[dict[str, Json]],
     database: sa.Engine,
+    caption: Callable[[str], Awaitable[None]],
     announce: Callable[[], Awaitable[None]],
+    package_options: Mapping[str, Json],
 ) -> inngest.Function[dict[str, Json]]:
     """The function that an upload starts.
 
@@ -48,7 +50,9 @@ def create(
         client: the app that it belongs to.
         process_task: does the tasks.
         database: holds the catalog.
+        caption: offers the transcript of a media row as captions in its package, when both are there.
         announce: hands webhooks that are due to the engine.
+        package_options: options of `adaptive_video` for the HLS branch, beside its format.
     """
 
     async def mark_failed(ctx: inngest.Context) -> None:
@@ -69,7 +73,7 @@ def create(
     )
     async def fan_out(ctx: inngest.Context) -> dict[str, Json]:
         upload = _read(ctx.event)
-        bodies = [_body(ctx.run_id, branch, upload) for branch in upload.branches]
+        bodies = [_body(ctx.run_id, branch, upload, package_options) for branch in upload.branches]
 
         def run(branch: Branch, body: Body) -> Callable[[], Awaitable[str | None]]:
             return lambda: _run_branch(ctx, process_task, branch, body)
@@ -77,6 +81,7 @@ def create(
         failures = await ctx.group.parallel(tuple(run(*pair) for pair in zip(upload.branches, bodies, strict=True)))
 
         async def assemble() -> dict[str, Json]:
+            await caption(upload.media_id)
             record = _assemble(database, upload.media_id, bodies, failures)
             await announce()
             return record
@@ -100,13 +105,14 @@ def _read(event: inngest.Event) -> _Upload:
     return _Upload(media_id, source_url, tuple(branch for branch in BRANCHES if branch.step_id in names))
 
 
-def _body(run_id: str, branch: Branch, upload: _Upload) -> Body:
-    """The body of the task request for a branch, the same on each replay."""
+def _body(run_id: str, branch: Branch, upload: _Upload, package_options: Mapping[str, Json]) -> Body:
+    """The body of the task request for a branch. The engine keeps that of the first call."""
+    own = package_options if branch.kind == "adaptive_video" else {}
     return {
         "id": _task_id(run_id, branch),
         "input": upload.source_url,
         "kind": branch.kind,
-        "options": branch.options,
+        "options": {**own, **branch.options},
         "media_id": upload.media_id,
         "metadata": {"mediaId": upload.media_id},
         "ref": branch.step_id,

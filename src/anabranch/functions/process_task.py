@@ -9,8 +9,6 @@ import inngest
 from anabranch import clock
 from anabranch.catalog.tasks import Task
 from anabranch.errors import FinalError
-from anabranch.media.probe import Probe
-from anabranch.tasks import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -53,16 +51,22 @@ def create(
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
         order = read_order(ctx.event.data, ctx.run_id)
         planned = await ctx.step.run("plan", lambda: _final(workshop.plan(order)))
-        seen = Probe.from_dict(planned["probe"])
 
-        def perform(piece: Piece) -> Callable[[], Awaitable[dict[str, Json]]]:
-            return lambda: ctx.step.run(piece.name, lambda: _final(workshop.perform(order, piece, seen)))
+        def perform(name: str, optional: bool) -> Callable[[], Awaitable[None]]:
+            async def do() -> None:
+                try:
+                    await ctx.step.run(name, lambda: _final(workshop.perform(order, name)))
+                except inngest.StepError:
+                    if not optional:
+                        raise
 
-        pieces = [Piece(**piece) for piece in planned["pieces"]]
-        results = await ctx.group.parallel(tuple(perform(piece) for piece in pieces))
+            return do
+
+        pieces = [(piece["name"], piece.get("optional", False)) for piece in planned["pieces"]]
+        await ctx.group.parallel(tuple(perform(*piece) for piece in pieces))
 
         async def join() -> dict[str, Json]:
-            output = await _final(workshop.join(order, list(results), seen))
+            output = await _final(workshop.join(order))
             await announce()
             return output
 

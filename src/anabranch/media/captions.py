@@ -114,6 +114,14 @@ def webvtt(shown: Sequence[Cue]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def as_segment(vtt: str) -> str:
+    """A WebVTT file as a segment of a playlist: it says where it lies on the media's clock.
+
+    Source: RFC 8216bis section 3.1.4.
+    """
+    return vtt.replace("WEBVTT", "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0", 1)
+
+
 def subrip(shown: Sequence[Cue]) -> str:
     """Cues as an SRT file."""
     blocks = []

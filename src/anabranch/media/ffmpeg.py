@@ -41,6 +41,7 @@ class Ffmpeg:
         version: as it names itself, such as `n9.0.2`.
         encoders: names of the encoders it was built with.
         filters: names of the filters it was built with.
+        nice: how far its runs give way to whoever else wants the processor, up to 19.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Ffmpeg:
     version: str
     encoders: frozenset[str]
     filters: frozenset[str]
+    nice: int = 0
 
     def needs_encoder(self, name: str, purpose: str) -> None:
         """Raise `encoder_missing` unless this ffmpeg was built with the encoder."""
@@ -163,7 +165,12 @@ def run(
     argv += ["-progress", "pipe:1", "-stats_period", "0.5", *arguments]
     log_path = scratch / "ffmpeg.log"
     finished = process.run(
-        argv, log_path=log_path, on_line=_progress_reader(on_progress), cancel=cancel, stall_s=stall_s
+        argv,
+        log_path=log_path,
+        on_line=_progress_reader(on_progress),
+        cancel=cancel,
+        stall_s=stall_s,
+        nice=ffmpeg.nice,
     )
     if finished.returncode != 0:
         raise _failure(argv, finished, making)

@@ -23,6 +23,7 @@ class Fragment:
         duration: of its samples together, in ticks.
         samples: how many it has.
         begins_with_sync: whether a decoder can begin here.
+        first_sample_end: bytes from the fragment's first to its first sample's last, all that showing it needs.
     """
 
     data: bytes
@@ -30,6 +31,7 @@ class Fragment:
     duration: int
     samples: int
     begins_with_sync: bool
+    first_sample_end: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ class Fragmented:
     def samples(self) -> int:
         """How many samples all fragments have together."""
         return sum(fragment.samples for fragment in self.fragments)
+
+
+def whole(data: bytes, start: int = 0) -> int:
+    """Where the last fragment ends that is complete, in a file that is still being written; `start` for none."""
+    reached = at = start
+    while at + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        if size < 8 or at + size > len(data):
+            break
+        at += size
+        if name == b"mdat":
+            reached = at
+    return reached
 
 
 def parse(data: bytes) -> Fragmented:
@@ -113,18 +128,39 @@ def _fragment(data: bytes, start: int, end: int, media_end: int) -> Fragment:
     traf = _inside(data, start, end, b"traf")
     tfdt, _ = _inside(data, *traf, b"tfdt")
     (begin,) = struct.unpack_from(">Q" if data[tfdt + 8] == 1 else ">I", data, tfdt + 12)
-    usual_duration, usual_flags = _defaults(data, _inside(data, *traf, b"tfhd")[0])
-    samples, duration, first_flags = 0, 0, usual_flags
-    for name, run, _ in _boxes(data, traf[0] + 8, traf[1]):
-        if name == b"trun":
-            count, ticks, flags = _run(data, run, usual_duration, usual_flags)
-            first_flags = flags if samples == 0 else first_flags
-            samples, duration = samples + count, duration + ticks
-    return Fragment(data[start:media_end], begin, duration, samples, not first_flags & _NOT_SYNC)
+    usual = _defaults(data, _inside(data, *traf, b"tfhd")[0])
+    runs = [_run(data, box, usual) for name, box, _ in _boxes(data, traf[0] + 8, traf[1]) if name == b"trun"]
+    return Fragment(
+        data=data[start:media_end],
+        start=begin,
+        duration=sum(run.duration for run in runs),
+        samples=sum(run.samples for run in runs),
+        begins_with_sync=not runs[0].first_flags & _NOT_SYNC,
+        first_sample_end=runs[0].offset + runs[0].first_size,
+    )
 
 
-def _defaults(data: bytes, tfhd: int) -> tuple[int, int]:
-    """Default duration and flags of the samples; 0 where the header leaves them out."""
+@dataclass(frozen=True)
+class _Usual:
+    """What holds for the samples of a fragment whose run says nothing else; 0 where the header leaves it out."""
+
+    duration: int
+    size: int
+    flags: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The samples of a run: how many, their duration together, and where and what the first one is."""
+
+    samples: int
+    duration: int
+    offset: int
+    first_size: int
+    first_flags: int
+
+
+def _defaults(data: bytes, tfhd: int) -> _Usual:
     (flags,) = struct.unpack_from(">I", data, tfhd + 8)
     offset = tfhd + 16
     values = {}
@@ -132,37 +168,26 @@ def _defaults(data: bytes, tfhd: int) -> tuple[int, int]:
         if flags & bit:
             values[bit] = int.from_bytes(data[offset : offset + size], "big")
             offset += size
-    return values.get(0x08, 0), values.get(0x20, 0)
+    return _Usual(values.get(0x08, 0), values.get(0x10, 0), values.get(0x20, 0))
 
 
-def _run(data: bytes, trun: int, usual_duration: int, usual_flags: int) -> tuple[int, int, int]:
-    """Samples, their duration together, and the first one's flags."""
+def _run(data: bytes, trun: int, usual: _Usual) -> _Run:
     flags, count = struct.unpack_from(">II", data, trun + 8)
     flags &= 0xFFFFFF
-    offset = trun + 16 + (4 if flags & 0x01 else 0)
-    first_flags = usual_flags
+    at = trun + 16
+    # Counted from the fragment's first byte, since default-base-is-moof is set.
+    (offset,) = struct.unpack_from(">i", data, at) if flags & 0x01 else (0,)
+    at += 4 if flags & 0x01 else 0
+    first_flags, first_size = usual.flags, usual.size
     if flags & 0x04:
-        (first_flags,) = struct.unpack_from(">I", data, offset)
-        offset += 4
+        (first_flags,) = struct.unpack_from(">I", data, at)
+        at += 4
     fields = [bit for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit]
-    duration = 0 if 0x100 in fields else count * usual_duration
+    duration = 0 if 0x100 in fields else count * usual.duration
     for index in range(count):
-        values = dict(zip(fields, struct.unpack_from(f">{len(fields)}I", data, offset), strict=True))
-        offset += 4 * len(fields)
+        values = dict(zip(fields, struct.unpack_from(f">{len(fields)}I", data, at), strict=True))
+        at += 4 * len(fields)
         duration += values.get(0x100, 0)
-        if index == 0 and 0x400 in values:
-            first_flags = values[0x400]
-    return count, duration, first_flags
-
-
-def codec_string(init: bytes) -> str:
-    """The RFC 6381 name of an H.264 track, such as `avc1.64001f`, from its avcC box (ISO/IEC 14496-15).
-
-    Raises:
-        EncodeError: `verify_failed` when there is none.
-    """
-    at = init.find(b"avcC")
-    if at < 0 or len(init) < at + 8:
-        raise EncodeError("verify_failed", "A video track is not H.264.", "The step is tried again.")
-    profile, compatibility, level = init[at + 5 : at + 8]
-    return f"avc1.{profile:02x}{compatibility:02x}{level:02x}"
+        if index == 0:
+            first_flags, first_size = values.get(0x400, first_flags), values.get(0x200, first_size)
+    return _Run(count, duration, offset, first_size, first_flags)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
-
-from anabranch.media.chunks import GOP_S, SEGMENT_S
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from anabranch.media.fmp4 import Fragment
+    from collections.abc import Mapping, Sequence
 
 # Fragmented MP4 needs 6, EXT-X-INDEPENDENT-SEGMENTS too; 7 is what Apple's own tools write for them.
 _VERSION = 7
+
+Json = Any
 
 
 @dataclass(frozen=True)
@@ -25,16 +23,19 @@ class Segment:
         uri: where it is, relative to its playlist.
         duration: in ticks of the rendition's time scale.
         size_bytes: its size.
+        iframes: for each group of pictures the offset and size in bytes of its first picture with what is needed to
+            show it, and the group's duration in ticks.
     """
 
     uri: str
     duration: int
     size_bytes: int
+    iframes: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Rendition:
-    """One playlist of media: a rung of the video, or the sound.
+    """One playlist of media: a rung of the video, or a track of sound.
 
     Attributes:
         uri: its playlist, relative to the multivariant playlist.
@@ -43,9 +44,11 @@ class Rendition:
         timescale: ticks a second.
         segments: in order.
         codecs: RFC 6381 names, such as `avc1.64001f`.
+        target_s: the longest that a segment is planned to be, in seconds; what comes may not be longer.
         width: in pixels; 0 for sound.
         height: in pixels; 0 for sound.
         frame_rate: frames a second; None for sound.
+        growing_bps: bits a second that it will not exceed, while it grows; 0 when it is complete and can be measured.
     """
 
     uri: str
@@ -54,9 +57,11 @@ class Rendition:
     timescale: int
     segments: tuple[Segment, ...]
     codecs: str
+    target_s: float = 0.0
     width: int = 0
     height: int = 0
     frame_rate: Fraction | None = None
+    growing_bps: int = 0
 
     @property
     def duration_s(self) -> Fraction:
@@ -88,92 +93,228 @@ class Rendition:
                 if length_s >= target * Fraction(1, 2):
                     rates.append(size * 8 / length_s)
         # Too short for the rule: then it is all there is.
-        return _round_up(max(rates)) if rates else self.average_bps
+        measured = _round_up(max(rates)) if rates else self.average_bps
+        return max(measured, self.growing_bps)
+
+    @property
+    def iframes_uri(self) -> str:
+        """Its playlist of I-frames, beside its playlist."""
+        return f"{self.uri.rpartition('/')[0]}/iframes.m3u8"
+
+    @property
+    def iframes_peak_bps(self) -> int:
+        """Largest bit rate of any I-frame, shown as long as its group lasts."""
+        return _round_up(max(size * 8 * self.timescale / ticks for _, size, ticks in self._iframes()))
+
+    @property
+    def iframes_average_bps(self) -> int:
+        """Average bit rate of its I-frames."""
+        return _round_up(sum(size for _, size, _ in self._iframes()) * 8 / self.duration_s)
+
+    def _iframes(self) -> list[tuple[int, int, int]]:
+        return [frame for segment in self.segments for frame in segment.iframes]
+
+    def to_dict(self) -> dict[str, Json]:
+        """As kept beside the package, to write its playlists again."""
+        rate = None if self.frame_rate is None else str(self.frame_rate)
+        segments = [[one.uri, one.duration, one.size_bytes, one.iframes] for one in self.segments]
+        return {**vars(self), "frame_rate": rate, "segments": segments}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Json]) -> Rendition:
+        """Read what `to_dict` wrote."""
+        rate = value["frame_rate"]
+        segments = tuple(
+            Segment(uri, duration, size, tuple((frame[0], frame[1], frame[2]) for frame in iframes))
+            for uri, duration, size, iframes in value["segments"]
+        )
+        return cls(**{**value, "frame_rate": rate and Fraction(rate), "segments": segments})
 
 
 @dataclass(frozen=True)
 class Sound:
-    """How the sound is offered: its rendition, and what a person choosing it wants to know."""
+    """How a track of sound is offered: its rendition, and what a person choosing it wants to know.
+
+    Attributes:
+        language: RFC 5646 tag, or empty when unknown.
+        name: for people; no two tracks have the same.
+        channels: how many.
+        default: whether it is heard when nobody chooses.
+    """
 
     rendition: Rendition
     language: str
     name: str
     channels: int
+    default: bool = True
 
 
-def group(fragments: Sequence[Fragment], timescale: int, longest_s: float = SEGMENT_S) -> list[list[Fragment]]:
-    """Fragments in runs that last at most `longest_s` seconds (or one fragment), of even length."""
-    whole = Fraction(sum(fragment.duration for fragment in fragments), timescale)
-    # Half a group of pictures of tolerance, so that 6.01 s is one segment and not two.
-    count = max(1, -(-whole // (Fraction(longest_s) + Fraction(GOP_S, 2))))
-    share = whole / count
-    groups: list[list[Fragment]] = [[]]
-    reached = Fraction(0)
-    for fragment in fragments:
-        if groups[-1] and reached >= share * len(groups):
-            groups.append([])
-        groups[-1].append(fragment)
-        reached += Fraction(fragment.duration, timescale)
-    return groups
+@dataclass(frozen=True)
+class Captions:
+    """How captions are offered.
+
+    Attributes:
+        uri: their playlist, relative to the multivariant playlist.
+        vtt_uri: the WebVTT file, relative to that playlist.
+        language: RFC 5646 tag, or empty when unknown.
+        name: for people.
+        size_bytes: of the WebVTT file.
+        duration_s: of the whole, in seconds.
+    """
+
+    uri: str
+    vtt_uri: str
+    language: str
+    name: str
+    size_bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """All that a player may choose from.
+
+    Attributes:
+        videos: the rungs of each codec, best first; none for sound alone.
+        sounds: the tracks of sound, the default one first.
+        captions: what is said, to read; None until there is a transcript.
+    """
+
+    videos: tuple[Rendition, ...]
+    sounds: tuple[Sound, ...]
+    captions: Captions | None = None
+
+    @property
+    def renditions(self) -> list[Rendition]:
+        """Every rendition of media, the sounds last."""
+        return [*self.videos, *(sound.rendition for sound in self.sounds)]
+
+    def with_captions(self, captions: Captions | None) -> Presentation:
+        """The same with these captions."""
+        return replace(self, captions=captions)
+
+    def to_dict(self) -> dict[str, Json]:
+        """As kept beside the package; captions are of another task and stay out."""
+        sounds = [{**vars(sound), "rendition": sound.rendition.to_dict()} for sound in self.sounds]
+        return {"videos": [video.to_dict() for video in self.videos], "sounds": sounds}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Json]) -> Presentation:
+        """Read what `to_dict` wrote."""
+        sounds = [Sound(**{**one, "rendition": Rendition.from_dict(one["rendition"])}) for one in value["sounds"]]
+        return cls(tuple(Rendition.from_dict(video) for video in value["videos"]), tuple(sounds))
 
 
 def target_duration(rendition: Rendition) -> int:
-    """The longest segment, rounded to whole seconds as section 4.4.3.1 asks."""
+    """The longest segment, planned or there, rounded to whole seconds as section 4.4.3.1 asks."""
     longest = max(Fraction(segment.duration, rendition.timescale) for segment in rendition.segments)
-    return max(1, int(longest + Fraction(1, 2)))
+    return max(1, int(max(longest, Fraction(rendition.target_s)) + Fraction(1, 2)))
 
 
-def media_playlist(rendition: Rendition) -> str:
-    """The playlist of one rendition, complete (VOD)."""
-    lines = [
-        "#EXTM3U",
-        f"#EXT-X-VERSION:{_VERSION}",
-        f"#EXT-X-TARGETDURATION:{target_duration(rendition)}",
-        "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD",
-        "#EXT-X-INDEPENDENT-SEGMENTS",
-        f'#EXT-X-MAP:URI="{rendition.init_uri}"',
-    ]
+def media_playlist(rendition: Rendition, *, complete: bool = True) -> str:
+    """The playlist of one rendition: complete (VOD), or with more to come at its end (EVENT).
+
+    A player begins an EVENT playlist near its end, as it would a live broadcast, unless told to start at 0.
+    """
+    kind = ["#EXT-X-PLAYLIST-TYPE:VOD"] if complete else ["#EXT-X-PLAYLIST-TYPE:EVENT", "#EXT-X-START:TIME-OFFSET=0"]
+    lines = _head(target_duration(rendition), kind)
+    lines.append(f'#EXT-X-MAP:URI="{rendition.init_uri}"')
     for segment in rendition.segments:
         lines += [f"#EXTINF:{segment.duration / rendition.timescale:.6f},", segment.uri]
+    return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if complete else []), ""])
+
+
+def iframe_playlist(rendition: Rendition) -> str:
+    """The playlist of a rung's keyframes, for fast winding. Section 4.4.3.6."""
+    lines = _head(target_duration(rendition), ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-I-FRAMES-ONLY"])
+    lines.append(f'#EXT-X-MAP:URI="{rendition.init_uri}"')
+    for segment in rendition.segments:
+        for offset, size, ticks in segment.iframes:
+            lines += [f"#EXTINF:{ticks / rendition.timescale:.6f},", f"#EXT-X-BYTERANGE:{size}@{offset}", segment.uri]
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def multivariant_playlist(videos: Sequence[Rendition], sound: Sound | None) -> str:
-    """The playlist that a player is given: every rung, best first, with the sound beside it.
+def captions_playlist(captions: Captions) -> str:
+    """The playlist of a WebVTT file, which is one segment: an hour of speech is some 60 kB."""
+    target = max(1, int(captions.duration_s + 0.5))
+    lines = _head(target, ["#EXT-X-PLAYLIST-TYPE:VOD"])
+    return "\n".join([*lines, f"#EXTINF:{captions.duration_s:.6f},", captions.vtt_uri, "#EXT-X-ENDLIST", ""])
 
-    Without video the sound itself is the only variant.
+
+def _head(target: int, kind: Sequence[str]) -> list[str]:
+    return [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{target}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        *kind,
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+    ]
+
+
+def multivariant_playlist(shown: Presentation) -> str:
+    """The playlist that a player is given: every rung, the lowest first, with the sounds and captions beside them.
+
+    Players begin with the first, and the lowest is the soonest there. Without video the default sound is the only
+    variant.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if sound is not None and videos:
-        lines.append(_sound_line(sound))
-    for rendition in videos or ([sound.rendition] if sound else []):
-        beside = sound if videos else None
-        lines += [_stream_line(rendition, beside), rendition.uri]
+    if shown.videos:
+        lines += [_sound_line(sound) for sound in shown.sounds]
+    if shown.captions:
+        lines.append(_captions_line(shown.captions))
+    beside = shown.sounds if shown.videos else ()
+    groups = ['AUDIO="sound"'] if beside else []
+    groups += ['SUBTITLES="captions"'] if shown.captions else []
+    for rendition in _lowest_first(shown.videos) or [sound.rendition for sound in shown.sounds[:1]]:
+        lines += [_stream_line(rendition, beside, groups), rendition.uri]
+    lines += [_iframes_line(rendition) for rendition in _lowest_first(shown.videos) if not rendition.growing_bps]
     return "\n".join([*lines, ""])
 
 
+def _lowest_first(videos: Sequence[Rendition]) -> list[Rendition]:
+    """The rungs of each codec from the lowest; the codec that everything plays stays first."""
+    codecs = list(dict.fromkeys(video.codecs.partition(".")[0] for video in videos))
+    return sorted(videos, key=lambda video: (codecs.index(video.codecs.partition(".")[0]), video.width * video.height))
+
+
 def _sound_line(sound: Sound) -> str:
-    language = f'LANGUAGE="{sound.language}",' if sound.language != "und" else ""
+    language = f'LANGUAGE="{sound.language}",' if sound.language else ""
+    default = "YES" if sound.default else "NO"
     return (
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",{language}NAME="{sound.name}",DEFAULT=YES,AUTOSELECT=YES,'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",{language}NAME="{sound.name}",DEFAULT={default},AUTOSELECT=YES,'
         f'CHANNELS="{sound.channels}",URI="{sound.rendition.uri}"'
     )
 
 
-def _stream_line(rendition: Rendition, beside: Sound | None) -> str:
-    # What a player needs to fetch at once is the rung and the sound together.
+def _captions_line(captions: Captions) -> str:
+    language = f'LANGUAGE="{captions.language}",' if captions.language else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",{language}NAME="{captions.name}",DEFAULT=NO,AUTOSELECT=YES,'
+        f'FORCED=NO,CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",URI="{captions.uri}"'
+    )
+
+
+def _stream_line(rendition: Rendition, beside: Sequence[Sound], groups: Sequence[str]) -> str:
+    # What a player needs to fetch at once is the rung and a track of sound, at the most the largest of them.
     peak, average, codecs = rendition.peak_bps, rendition.average_bps, rendition.codecs
-    if beside is not None:
-        peak, average = peak + beside.rendition.peak_bps, average + beside.rendition.average_bps
-        codecs = f"{codecs},{beside.rendition.codecs}"
+    if beside:
+        peak += max(sound.rendition.peak_bps for sound in beside)
+        average += max(sound.rendition.average_bps for sound in beside)
+        codecs = ",".join([codecs, *dict.fromkeys(sound.rendition.codecs for sound in beside)])
     attributes = [f"BANDWIDTH={peak}", f"AVERAGE-BANDWIDTH={average}", f'CODECS="{codecs}"']
     if rendition.frame_rate is not None:
         attributes.append(f"RESOLUTION={rendition.width}x{rendition.height}")
         attributes.append(f"FRAME-RATE={float(rendition.frame_rate):.3f}")
-    if beside is not None:
-        attributes.append('AUDIO="sound"')
-    return "#EXT-X-STREAM-INF:" + ",".join(attributes)
+    return "#EXT-X-STREAM-INF:" + ",".join([*attributes, *groups])
+
+
+def _iframes_line(rendition: Rendition) -> str:
+    return (
+        f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={rendition.iframes_peak_bps},"
+        f'AVERAGE-BANDWIDTH={rendition.iframes_average_bps},CODECS="{rendition.codecs}",'
+        f'RESOLUTION={rendition.width}x{rendition.height},URI="{rendition.iframes_uri}"'
+    )
 
 
 def _round_up(rate: Fraction | float) -> int:

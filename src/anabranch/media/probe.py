@@ -45,6 +45,8 @@ class VideoTrack:
         color_range: `tv`, `pc` or `unknown`.
         interlaced: whether the container or decoder says that frames are interlaced.
         bitrate_kbps: average over the track, kilobits a second.
+        peak_kbps: the largest bit rate of any six seconds of it, kilobits a second; 0 when unknown.
+        closed_gops: whether no picture refers to one before the keyframe that it follows, as far as times tell.
     """
 
     index: int
@@ -70,6 +72,8 @@ class VideoTrack:
     color_range: str
     interlaced: bool
     bitrate_kbps: float
+    peak_kbps: float = 0.0
+    closed_gops: bool = False
 
     @property
     def hdr(self) -> bool:

@@ -40,6 +40,8 @@ _RATES = tuple(
 # More frames a second than a display shows cost time and bits, and nobody sees them.
 _MAX_RATE = Fraction(60)
 _MIN_RATE = Fraction(1)
+# As long as the segments that will be made of it.
+_PEAK_S = 6
 _COLOR_RANGES = {1: "tv", 2: "pc"}
 # ITU-T H.273 tables 2 to 4, as FFmpeg names them.
 _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
@@ -62,6 +64,8 @@ class _Seen:
     last_pts: int | None = None
     keyframes: list[int] = field(default_factory=list)
     pts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    closed: bool = True
 
 
 def main() -> None:
@@ -173,8 +177,12 @@ def _note(track: _Seen, packet: Any, pts: int) -> None:
     track.end = max(track.end, pts + (packet.duration or 0))
     if packet.stream.type == "video":
         track.pts.append(pts)
+        track.sizes.append(packet.size)
         if packet.is_keyframe:
             track.keyframes.append(pts)
+        # A picture that comes after a keyframe and is shown before it may need what came before that.
+        elif not track.keyframes or pts < track.keyframes[-1]:
+            track.closed = False
 
 
 def _describe_video(path: Path, stream: VideoStream, seen: _Seen, zero_s: Fraction) -> dict[str, Any] | None:
@@ -213,7 +221,23 @@ def _describe_video(path: Path, stream: VideoStream, seen: _Seen, zero_s: Fracti
         "color_range": _COLOR_RANGES.get(int(frame.color_range), "unknown"),
         "interlaced": bool(frame.interlaced_frame),
         "bitrate_kbps": round(seen.bytes * 8 / 1000 / seconds, 1) if seconds else 0.0,
+        "peak_kbps": round(_peak_kbps(seen, base), 1),
+        "closed_gops": seen.closed,
     }
+
+
+def _peak_kbps(seen: _Seen, base: Fraction) -> float:
+    """The largest bit rate of any stretch of `_PEAK_S` seconds, or of the whole when it is shorter."""
+    ticks = max(1, round(_PEAK_S / base))
+    packets = sorted(zip(seen.pts, seen.sizes, strict=True))
+    most, inside, first = 0, 0, 0
+    for pts, size in packets:
+        inside += size
+        while packets[first][0] <= pts - ticks:
+            inside -= packets[first][1]
+            first += 1
+        most = max(most, inside)
+    return most * 8 / 1000 / float(min(ticks, max(1, seen.end - packets[0][0])) * base)
 
 
 def _first_frame(path: Path, index: int) -> VideoFrame | None:

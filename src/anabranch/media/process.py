@@ -1,6 +1,6 @@
 """Process: the one place that starts a child process (ffmpeg, the probe, the speech model).
 
-A child gets its own session, an almost empty environment, no standard input, and a death signal: when this
+A child gets its own process group, an almost empty environment, no standard input, and a death signal: when this
 process is killed, however suddenly, its children are killed with it. A child that shows no sign of work for
 `stall_s` seconds is killed too. Signs of work are lines on its standard output.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import selectors
 import shlex
@@ -81,10 +82,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stall_s: float = 300.0,
     cancel: CancelToken | None = None,
+    nice: int = 0,
 ) -> Finished:
     """Run `argv` to its end, handing each line of its standard output to `on_line`.
 
-    Standard error goes to the file at `log_path`.
+    Standard error goes to the file at `log_path`. `nice`, up to 19, is how far it gives way to whoever else wants the
+    processor.
 
     Raises:
         Cancelled: `cancel` was set; the child is gone.
@@ -92,7 +95,7 @@ def run(
     """
     started = time.monotonic()
     with log_path.open("wb") as log:
-        child = _spawner.submit(_spawn, argv, log, dict(env or {})).result()
+        child = _spawner.submit(_spawn, argv, log, dict(env or {}), nice).result()
     try:
         _pump(child, on_line, stall_s, cancel)
         _, status, usage = os.wait4(child.pid, 0)
@@ -117,7 +120,7 @@ def run(
     )
 
 
-def _spawn(argv: Sequence[str], log: IO[bytes], env: dict[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(argv: Sequence[str], log: IO[bytes], env: dict[str, str], nice: int) -> subprocess.Popen[bytes]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return subprocess.Popen(
         argv,
@@ -125,13 +128,16 @@ def _spawn(argv: Sequence[str], log: IO[bytes], env: dict[str, str]) -> subproce
         stdout=subprocess.PIPE,
         stderr=log,
         env={"LC_ALL": "C.UTF-8", **kept, **env},
-        start_new_session=True,
-        preexec_fn=_die_with_parent,  # one prctl call on a function looked up beforehand
+        # A group, to be killed as one. Not a session: Linux gives each session an equal share of the processor
+        # (autogroup) and compares niceness within it only.
+        process_group=0,
+        preexec_fn=functools.partial(_begin, nice),  # two system calls on functions looked up beforehand
     )
 
 
-def _die_with_parent() -> None:
+def _begin(nice: int) -> None:
     _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(nice)
 
 
 def _pump(

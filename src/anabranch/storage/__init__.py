@@ -1,7 +1,8 @@
 """Storage: five verbs over keys. Everything else in the project holds keys and never paths or addresses.
 
 A key is a relative path of names separated by single slashes, such as
-`media/med_01/task_02/720p/00003.1.m4s`. Keys carry the attempt that wrote them, so nothing is ever written over.
+`media/med_01/task_02/720p/00003.1.m4s`. Keys carry the attempt that wrote them, so nothing is ever written over but
+playlists, which grow.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ class Storage(Protocol):
     """Where outputs live. A reader sees all of an object or nothing of it."""
 
     def put(self, key: str, source: Path, content_type: str) -> None:
-        """Store the file `source` under `key`; durable when it returns. `source` may be moved away.
+        """Store the file `source` under `key`, over what was there; durable when it returns.
+
+        `source` may be moved away.
 
         Raises:
             ResourceError: `disk_full`, or `storage_unavailable`.

@@ -41,7 +41,9 @@ class Piece:
         arguments: what `perform` needs to know beside the options; JSON.
         weight: its share of the task's work, in any unit that the kind likes; for progress.
         slot: the resource it occupies while it runs: a core of the processor, or the speech model.
-        urgent: whether it goes before others that wait for the same slot; for short work that people wait for.
+        urgent: whether it waits for no core but goes in a lane of its own; for a second of work that people wait for.
+        position_s: where in the media its work begins, in seconds; what is further in goes later.
+        optional: whether the task is done without it when it fails for good.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Piece:
     weight: float = 1.0
     slot: Literal["cpu", "speech"] = "cpu"
     urgent: bool = False
+    position_s: float = 0.0
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,12 @@ class Kind(Generic[OptionsT]):
     Attributes:
         name: what clients call it; a promise.
         options: the model of its options.
+        grows: whether the first part of its output is of use while the rest is being made; then `grow` makes it so.
     """
 
     name: ClassVar[str]
     options: type[OptionsT]
+    grows: ClassVar[bool] = False
 
     def plan(self, options: OptionsT, probe: Probe) -> Sequence[Piece]:
         """The pieces of work that this source needs; none when there is nothing to make of it. Pure.
@@ -103,10 +109,20 @@ class Kind(Generic[OptionsT]):
         """
         raise NotImplementedError
 
+    def grow(self, results: Sequence[dict[str, Json] | None], options: OptionsT, desk: Desk) -> Output | None:  # noqa: ARG002
+        """Make what is there so far usable, under the address that the output will have. None while it is too little.
+
+        Args:
+            results: in the order of the plan; None for a piece that has not said anything yet.
+            options: of the task.
+            desk: to publish from.
+        """
+        return None
+
     def join(self, results: Sequence[dict[str, Json]], options: OptionsT, desk: Desk) -> Output:
         """Make the output of the pieces' results, given in the order of the plan.
 
-        Called with no results when the plan had no pieces.
+        Called with no results when the plan had no pieces; the results of optional pieces that failed are left out.
         """
         raise NotImplementedError
 

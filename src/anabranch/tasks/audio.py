@@ -130,6 +130,7 @@ def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[st
         threads=desk.threads,
         on_progress=lambda done: desk.on_progress(done, 0.0),
         cancel=desk.cancel,
+        nice=desk.nice,
     )
     # A reader that wants only the text gets it from one file; players want cues beside the JSON.
     formats = ["json", "vtt"] if options.format == "json" else [options.format]

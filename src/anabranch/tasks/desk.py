@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anabranch.errors import EncodeError
 from anabranch.media import ffmpeg
@@ -54,6 +54,10 @@ class Desk:
         cancel: set when nobody wants the piece any more.
         speech_model: the name or path of the speech model, or None for the one that is shipped.
         threads: how many threads an encoder may use.
+        nice: how far what is started here gives way to whoever else wants the processor, up to 19.
+        on_partial: told what the piece has come to so far, in the form of its result; for pieces whose first part is
+            of use while the rest is being made.
+        earlier: what an attempt that did not end told last, or None; what it stored is still there.
     """
 
     source: Path
@@ -67,6 +71,9 @@ class Desk:
     cancel: CancelToken
     speech_model: str | None = None
     threads: int = 1
+    nice: int = 0
+    on_partial: Callable[[dict[str, Any]], None] = lambda _result: None
+    earlier: dict[str, Any] | None = None
     saved: list[StoredFile] = field(default_factory=list)
 
     def save(self, path: Path, name: str, content_type: str) -> StoredFile:
@@ -81,6 +88,33 @@ class Desk:
         stored = StoredFile(name, key, size_bytes)
         self.saved.append(stored)
         return stored
+
+    def save_bytes(self, data: bytes, name: str, content_type: str) -> StoredFile:
+        """Store bytes as the output `name`, as `save` does a file."""
+        return self.save(self._written(data, name), name, content_type)
+
+    def publish_text(self, text: str, name: str, content_type: str) -> StoredFile:
+        """Store a text as the output `name`, over what is there. For playlists: players hold their addresses.
+
+        Raises:
+            ResourceError: `disk_full`, or `storage_unavailable`.
+        """
+        path = self._written(text.encode(), name)
+        size_bytes = path.stat().st_size
+        key = self.published_key(name)
+        self.storage.put(key, path, content_type)
+        return StoredFile(name, key, size_bytes)
+
+    def _written(self, data: bytes, name: str) -> Path:
+        path = self.scratch / f"{len(self.saved)}-{name.replace('/', '-')}"
+        # Storage may have linked to what stood here.
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def published_key(self, name: str) -> str:
+        """Where `publish_text` puts the output `name`."""
+        return f"{self.prefix}/{name}"
 
     def key(self, name: str) -> str:
         """Where `save` puts the output `name`."""

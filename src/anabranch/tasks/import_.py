@@ -43,8 +43,8 @@ class Import(Kind[ImportOptions]):
     options = ImportOptions
 
     def plan(self, options: ImportOptions, probe: Probe) -> list[Piece]:  # noqa: ARG002
-        """One piece."""
-        return [Piece("store", urgent=True)]
+        """One piece; as long as the source is, so nothing urgent."""
+        return [Piece("store")]
 
     def perform(self, piece: Piece, options: ImportOptions, desk: Desk) -> dict[str, Json]:  # noqa: ARG002
         """Store the bytes."""

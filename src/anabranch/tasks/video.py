@@ -42,6 +42,8 @@ _GIF_FPS = 10
 # A minute of GIF is tens of megabytes; nobody means that.
 _LONGEST_GIF_S = 60
 _LARGEST_GIF_SIDE = 1280
+# A longer loop takes so long that nobody waits for it as for a preview.
+_LONGEST_URGENT_S = 10
 # How far a file may be from the length that was asked for.
 _TOLERANCE_S = 0.1
 
@@ -99,7 +101,8 @@ class Video(Kind[VideoOptions]):
                 f"A {options.format} of {end_s - start_s:.0f} s was asked for; {_LONGEST_GIF_S} s is the most.",
                 "Give start and end, or choose format mp4.",
             )
-        return [Piece("render", weight=end_s - start_s, urgent=options.format in LOOPS)]
+        urgent = options.format in LOOPS and end_s - start_s <= _LONGEST_URGENT_S
+        return [Piece("render", weight=end_s - start_s, urgent=urgent)]
 
     def perform(self, piece: Piece, options: VideoOptions, desk: Desk) -> dict[str, Json]:  # noqa: ARG002
         """Encode the clip, verify the file and store it."""

@@ -1,30 +1,36 @@
 """Workshop: where tasks are done. Each method is one durable step of a task; the steps' order is the function's.
 
     plan      fetch the source, look what is in it, and cut the task into pieces
-    perform   do one piece at a desk of its own, once a slot is free
+    perform   do one piece at a desk of its own, once a slot is free; show what there is so far
     join      make the output of the pieces, remove what lost attempts left, and end the task
 
-Bytes first, then the row: outputs are stored and verified before a row says that they exist.
+Bytes first, then the row: outputs are stored and verified before a row says that they exist. Plans and results are
+rows too, and steps only name them: an engine sends the results of all steps with each call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import shutil
+import threading
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from anabranch.catalog import attempts, files, media, tasks, transcripts
-from anabranch.errors import AnabranchError, FinalError, ResourceError
+from anabranch.catalog import attempts, files, media, plans, tasks, transcripts
+from anabranch.errors import AnabranchError, EncodeError, FinalError, ResourceError
 from anabranch.gate import Gate
 from anabranch.media import source
-from anabranch.media.probe import probe
+from anabranch.media.probe import Probe, probe
 from anabranch.media.process import Cancelled, CancelToken
+from anabranch.tasks import Piece, turns
+from anabranch.tasks.adaptive_video import package
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
 
@@ -36,9 +42,8 @@ if TYPE_CHECKING:
 
     from anabranch.catalog.tasks import Task
     from anabranch.media.ffmpeg import Ffmpeg
-    from anabranch.media.probe import Probe
     from anabranch.storage import Storage
-    from anabranch.tasks import Output, Piece
+    from anabranch.tasks import Kind, Output
 
 Json = Any
 T = TypeVar("T")
@@ -62,7 +67,7 @@ class Tools:
         storage: takes the outputs.
         ffmpeg: encodes.
         scratch: a folder for files that may be lost; emptied when the workshop opens.
-        cpu_slots: how many pieces may run at once.
+        cpu_slots: how many pieces may run at once, beside the urgent ones.
         speech_model: name or folder of the speech model; None for the one that is shipped.
     """
 
@@ -72,6 +77,14 @@ class Tools:
     scratch: Path
     cpu_slots: int
     speech_model: str | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a task is made of, and what was seen in its source."""
+
+    pieces: dict[str, Piece]
+    probe: Probe
 
 
 class Workshop:
@@ -85,6 +98,9 @@ class Workshop:
         # What is being done for each task, so that it can be stopped.
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
+        self._plans: dict[str, _Plan] = {}
+        # Who writes the playlists of a task, one at a time.
+        self._growing: dict[str, threading.Lock] = defaultdict(threading.Lock)
         shutil.rmtree(tools.scratch, ignore_errors=True)
         self._sources.mkdir(parents=True)
 
@@ -92,7 +108,7 @@ class Workshop:
         """Write the task down, fetch and probe its source, and plan it.
 
         Returns:
-            `{"pieces": […], "probe": {…}}`, what `perform` and `join` are given back.
+            `{"pieces": [{"name": …, "optional": …}, …]}`, in order.
 
         Raises:
             AnabranchError: the source cannot be used, or the options do not fit it.
@@ -100,37 +116,33 @@ class Workshop:
         await asyncio.to_thread(self._open, order)
         await self._check_wanted(order)
         with self._noting_errors(order.id):
-            kind = kind_named(order.kind)
-            options = kind.read_options(order.options)
-            self._check_room()
-            _, seen = await self._look(order.input)
-            pieces = list(kind.plan(options, seen))
-            await asyncio.to_thread(self._write_plan, order, pieces, seen)
-        return {"pieces": [asdict(piece) for piece in pieces], "probe": seen.to_dict()}
+            planned = await self._planned(order)
+        return {"pieces": [{"name": one.name, "optional": one.optional} for one in planned.pieces.values()]}
 
-    async def perform(self, order: Task, piece: Piece, seen: Probe) -> dict[str, Json]:
+    async def perform(self, order: Task, name: str) -> dict[str, Json]:
         """Do one piece of a task, once there is a slot for it.
 
         An engine may ask twice: it died, or its answer was lost, before it had noted the result. Then the piece is
         not done again.
 
         Returns:
-            what the kind says of it, for `join`.
+            `{"piece": …}`; what it came to is in its row, for `join`.
 
         Raises:
             AnabranchError: it failed; nothing it wrote is visible.
         """
-        done = await asyncio.to_thread(attempts.result_of, self._database, order.id, piece.name)
-        if done is not None:
-            return done
-        await self._check_wanted(order)
-        path, _ = await self._look(order.input)
-        async with self._slot(piece):
-            attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
-            with structlog.contextvars.bound_contextvars(task=order.id, piece=piece.name, attempt=attempt):
-                return await self._attempt(order, piece, seen, path, attempt)
+        if await asyncio.to_thread(attempts.result_of, self._database, order.id, name) is None:
+            created_at = await self._check_wanted(order)
+            planned = await self._planned(order)
+            piece = planned.pieces[name]
+            path, _ = await self._look(order.input)
+            async with self._slot(piece, created_at):
+                attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, name)
+                with structlog.contextvars.bound_contextvars(task=order.id, piece=name, attempt=attempt):
+                    await self._attempt(order, piece, planned.probe, path, attempt)
+        return {"piece": name}
 
-    async def join(self, order: Task, results: list[dict[str, Json]], seen: Probe) -> dict[str, Json]:
+    async def join(self, order: Task) -> dict[str, Json]:
         """Make the output of the pieces' results, end the task with it, and sweep what lost attempts left.
 
         Asked again, it answers with the output that the task ended with.
@@ -145,16 +157,23 @@ class Workshop:
         if task is not None and task.status == "completed" and task.output is not None:
             return task.output
         await self._check_wanted(order)
+        planned = await self._planned(order)
         path, _ = await self._look(order.input)
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
         attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, "join")
         with self._noting_errors(order.id, "join", attempt):
-            desk = self._desk(order, "join", seen, path, attempt, CancelToken(), lambda _done, _speed: None)
-            output = await asyncio.to_thread(self._at_desk, desk, lambda: kind.join(results, options, desk))
+            results = await asyncio.to_thread(self._results, order.id, planned)
+            desk = self._desk(order, "join", planned.probe, path, attempt)
+            join = functools.partial(self._join, order.id, kind, results, options, desk)
+            output = await asyncio.to_thread(self._at_desk, desk, join)
             told = self._tell(output)
             await asyncio.to_thread(self._close, order, output, told, attempt)
         return told
+
+    async def caption(self, media_id: str) -> None:
+        """Offer what is said as captions in the media's package, when both are there."""
+        await asyncio.to_thread(self._caption, media_id)
 
     async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
         """End a task that failed for good and remove what it stored."""
@@ -175,10 +194,13 @@ class Workshop:
         transcripts.remove(self._database, task.id)
         self._tidy(task)
 
-    async def _check_wanted(self, order: Task) -> None:
-        """An engine that has not heard that a task was cancelled is told here."""
-        if await self._is_cancelled(order):
+    async def _check_wanted(self, order: Task) -> int:
+        """When the task was created, Unix milliseconds. An engine that has not heard of its cancelling is told here."""
+        task = await asyncio.to_thread(tasks.get, self._database, order.id)
+        if task is not None and task.status == "cancelled":
             raise _cancelled(order)
+        # An order is made anew for each step; only the row knows since when it waits.
+        return task.created_at if task is not None else order.created_at
 
     async def _is_cancelled(self, order: Task) -> bool:
         task = await asyncio.to_thread(tasks.get, self._database, order.id)
@@ -200,7 +222,31 @@ class Workshop:
         tasks.create(self._database, order)
         tasks.begin(self._database, order.id, order.run_id)
 
+    async def _planned(self, order: Task) -> _Plan:
+        """The plan of a task: as it was written down, else made now."""
+        planned = self._plans.get(order.id)
+        if planned is None:
+            planned = await asyncio.to_thread(self._read_plan, order.id)
+            if planned is None:
+                kind = kind_named(order.kind)
+                options = kind.read_options(order.options)
+                self._check_room()
+                _, seen = await self._look(order.input)
+                await asyncio.to_thread(self._write_plan, order, list(kind.plan(options, seen)), seen)
+                planned = await asyncio.to_thread(self._read_plan, order.id)
+                assert planned is not None
+            self._plans[order.id] = planned
+        return planned
+
+    def _read_plan(self, task_id: str) -> _Plan | None:
+        found = plans.get(self._database, task_id)
+        if found is None:
+            return None
+        pieces, seen = found
+        return _Plan({piece["name"]: Piece(**piece) for piece in pieces}, Probe.from_dict(seen))
+
     def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
+        plans.put(self._database, order.id, [asdict(piece) for piece in pieces], seen.to_dict())
         parts = [{"name": piece.name, "weight": piece.weight} for piece in pieces]
         tasks.plan(self._database, order.id, parts)
         if order.media_id is not None:
@@ -232,23 +278,34 @@ class Workshop:
             shutil.rmtree(desk, ignore_errors=True)
 
     @asynccontextmanager
-    async def _slot(self, piece: Piece) -> AsyncIterator[None]:
-        rank = 0 if piece.urgent else 1
-        cpu = self._gate.hold({"cpu": self._tools.cpu_slots}, rank)
-        # A speech model takes hundreds of megabytes, so one at a time.
-        if piece.slot == "speech":
-            async with self._gate.hold({"speech": 1}, rank), cpu:
-                yield
-        else:
-            async with cpu:
-                yield
+    async def _slot(self, piece: Piece, created_at: int) -> AsyncIterator[None]:
+        limits = turns.places(piece, self._tools.cpu_slots)
+        async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
+            yield
 
-    async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> dict[str, Json]:
+    async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> None:
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
         cancel = CancelToken()
-        report = self._reporter(order.id, piece.name, attempt)
-        desk = self._desk(order, piece.name, seen, path, attempt, cancel, report)
+
+        def show(partial: dict[str, Json]) -> None:
+            # What somebody may be watching is no longer this attempt's to remove.
+            desk.saved.clear()
+            attempts.tell(self._database, order.id, piece.name, attempt, partial)
+            self._grow(order, path)
+
+        desk = self._desk(
+            order,
+            piece.name,
+            seen,
+            path,
+            attempt,
+            nice=turns.nice(piece),
+            cancel=cancel,
+            on_progress=self._reporter(order.id, piece.name, attempt),
+            on_partial=show if kind.grows else lambda _partial: None,
+            earlier=await asyncio.to_thread(attempts.told, self._database, order.id, piece.name),
+        )
         started = time.monotonic()
         with self._noting_errors(order.id, piece.name, attempt):
             self._check_room()
@@ -277,8 +334,72 @@ class Workshop:
                     del self._working[order.id]
             await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
             await asyncio.to_thread(tasks.advance, self._database, order.id)
+            if kind.grows:
+                await asyncio.to_thread(self._grow, order, path)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
-        return result
+
+    def _grow(self, order: Task, path: Path) -> None:
+        """Show what the pieces have come to so far. The join shows the whole."""
+        planned, kind = self._plans[order.id], kind_named(order.kind)
+        with self._growing[order.id]:
+            found = attempts.results(self._database, order.id)
+            if all(name in found and found[name][0] == "completed" for name in planned.pieces):
+                return
+            so_far = [found[name][1] if name in found else None for name in planned.pieces]
+            desk = self._desk(order, f"grow-{time.monotonic_ns()}", planned.probe, path, 0)
+            try:
+                output = self._at_desk(desk, lambda: kind.grow(so_far, kind.read_options(order.options), desk))
+            except AnabranchError as error:
+                # The next piece tries again, and the join has the last word.
+                _log.warning("could not show what there is so far", task=order.id, error=str(error))
+                return
+            if output is not None:
+                tasks.show(self._database, order.id, self._tell(output))
+
+    def _results(self, task_id: str, planned: _Plan) -> list[dict[str, Json]]:
+        """What the pieces came to, in the order of the plan."""
+        found = attempts.results(self._database, task_id)
+        results = []
+        for piece in planned.pieces.values():
+            status, result = found.get(piece.name, ("missing", {}))
+            if status == "completed":
+                results.append(result)
+            elif not piece.optional:
+                raise EncodeError(
+                    "verify_failed",
+                    f"Nothing is known of the piece {piece.name} of {task_id}, which was done.",
+                    "Its row may have been deleted. Create the task again.",
+                )
+        return results
+
+    def _join(self, task_id: str, kind: Kind[Any], results: list[dict[str, Json]], options: Any, desk: Desk) -> Output:
+        with self._growing[task_id]:
+            return kind.join(results, options, desk)
+
+    def _caption(self, media_id: str) -> None:
+        found = {task.ref: task for task in tasks.of_media(self._database, media_id) if task.status == "completed"}
+        film, words = found.get("hls-package"), found.get("audio-transcription")
+        if film is None or words is None or film.output is None or words.output is None:
+            return
+        described = self._read_text(film.output, package.DESCRIPTION)
+        vtt = self._read_text(words.output, "captions.vtt")
+        planned = self._read_plan(film.id)
+        if described is None or vtt is None or planned is None:
+            return
+        desk = self._desk(film, f"captions-{time.monotonic_ns()}", planned.probe, self._sources, 0)
+        with self._growing[film.id]:
+            language = words.output.get("language") or ""
+            added = self._at_desk(desk, lambda: package.caption(json.loads(described), vtt, language, words.id, desk))
+        kept = [file for file in film.output["files"] if not file["name"].startswith("captions/")]
+        named = {stored.key for stored in added}
+        tasks.amend(self._database, film.id, {**film.output, "files": [*kept, *(stored.to_dict() for stored in added)]})
+        for key in [key for key in self._tools.storage.keys(f"{_prefix(film)}/captions/") if key not in named]:
+            self._tools.storage.delete(key)
+
+    def _read_text(self, output: dict[str, Json], name: str) -> str | None:
+        """One of the files of an output, or None when it has no such file."""
+        key = next((file["key"] for file in output["files"] if file["name"] == name), None)
+        return b"".join(self._tools.storage.open(key)).decode() if key else None
 
     @contextmanager
     def _noting_errors(self, task_id: str, piece: str | None = None, attempt: int = 0) -> Iterator[None]:
@@ -296,27 +417,18 @@ class Workshop:
                 attempts.fail(self._database, task_id, piece, attempt, told)
             raise
 
-    def _desk(
-        self,
-        order: Task,
-        piece: str,
-        seen: Probe,
-        path: Path,
-        attempt: int,
-        cancel: CancelToken,
-        on_progress: Callable[[float, float], None],
-    ) -> Desk:
+    def _desk(self, order: Task, piece: str, seen: Probe, path: Path, attempt: int, **given: Any) -> Desk:
+        usual = {"on_progress": lambda _done, _speed: None, "cancel": CancelToken()}
         return Desk(
             source=path,
             probe=seen,
             scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
-            ffmpeg=self._tools.ffmpeg,
+            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0)),
             storage=self._tools.storage,
             prefix=_prefix(order),
             attempt=attempt,
-            on_progress=on_progress,
-            cancel=cancel,
             speech_model=self._tools.speech_model,
+            **{**usual, **given},
         )
 
     def _at_desk(self, desk: Desk, work: Callable[[], T]) -> T:
@@ -409,6 +521,8 @@ class Workshop:
 
     def _tidy(self, task: Task) -> None:
         """Remove the task's scratch folder, and its downloaded source when no other task needs it."""
+        self._plans.pop(task.id, None)
+        self._growing.pop(task.id, None)
         shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
         if tasks.open_with_input(self._database, task.input) == 0:
             source.forget(task.input, self._sources)

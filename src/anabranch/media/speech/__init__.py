@@ -133,6 +133,7 @@ def transcribe(
     threads: int,
     on_progress: Callable[[float], None],
     cancel: process.CancelToken,
+    nice: int = 0,
 ) -> Transcript:
     """Write down what is said in a 16 kHz mono WAV file.
 
@@ -144,6 +145,7 @@ def transcribe(
         threads: how many threads the model may use.
         on_progress: told the fraction done, 0 to 1.
         cancel: set it to stop.
+        nice: how far the model gives way to whoever else wants the processor, up to 19.
 
     Raises:
         SetupError: `speech_model_missing` or `language_unsupported`.
@@ -161,7 +163,9 @@ def transcribe(
         if line.startswith("progress "):
             on_progress(float(line.removeprefix("progress ")))
 
-    finished = process.run(argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel)
+    finished = process.run(
+        argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel, nice=nice
+    )
     if finished.returncode == REFUSED:
         raise _refusal(json.loads(said[-1]))
     if finished.returncode != 0:

@@ -1,0 +1,48 @@
+"""Turns: which piece of work goes next, and beside what. Pure: the same after a restart.
+
+A piece is due when its task was created, and later the further into the media it begins; what is due first goes
+first. So every upload's beginning goes before anybody's continuation, and a short film ends while a long one goes on.
+Nobody starves, since an upload that comes later is due later: a piece is passed only by what was created before it is
+due.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anabranch.tasks import Piece
+
+# How many seconds each second of media puts a piece off. A film is then not ahead of those who come as long as it is
+# encoded faster than at a tenth of its own speed, or ten such films side by side at their own.
+_PUT_OFF = 10
+# What is not urgent gives way to what is, and to the server: at 10 it has a ninth of their share, and all when alone.
+_NICE = 10
+
+
+def due_ms(created_at: int, piece: Piece) -> int:
+    """When a piece is due, Unix milliseconds, of a task that was created at `created_at`."""
+    return created_at + round(piece.position_s * _PUT_OFF * 1000)
+
+
+def places(piece: Piece, cores: int) -> dict[str, int]:
+    """The places that a piece takes, and how many there are of each.
+
+    Encoders and models have one thread, so a core is a place. Urgent pieces are few and short: they take no place from
+    the others, who give way by `nice` instead.
+    """
+    if piece.urgent:
+        return {"urgent": max(1, cores // 2)}
+    if piece.slot == "speech":
+        return {"cpu": cores, "speech": speech_places(cores)}
+    return {"cpu": cores}
+
+
+def speech_places(cores: int) -> int:
+    """How many speech models may be loaded at once. Each takes hundreds of megabytes, so not one for every core."""
+    return max(1, cores // 2)
+
+
+def nice(piece: Piece) -> int:
+    """How far a piece gives way to whoever else wants the processor."""
+    return 0 if piece.urgent else _NICE

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anabranch.tasks import Piece, turns
+
+SECOND = 1000
+HOUR = 3600 * SECOND
+
+
+def piece(position_s: float = 0.0) -> Piece:
+    return Piece("chunk", position_s=position_s)
+
+
+def test_the_beginning_of_an_upload_goes_before_the_continuation_of_one_that_came_earlier() -> None:
+    assert turns.due_ms(50 * SECOND, piece()) < turns.due_ms(0, piece(6.0))
+
+
+def test_of_two_beginnings_the_one_that_came_first_goes_first() -> None:
+    assert turns.due_ms(0, piece()) < turns.due_ms(1, piece())
+
+
+def test_a_short_film_that_comes_soon_ends_before_a_long_one_goes_on() -> None:
+    assert turns.due_ms(60 * SECOND, piece(54.0)) < turns.due_ms(0, piece(66.0))
+
+
+@given(position_s=st.floats(0, 1e5), later_s=st.floats(0, 1e5), wait_ms=st.integers(1, 1 << 30))
+def test_what_is_created_after_a_piece_is_due_never_passes_it(position_s: float, later_s: float, wait_ms: int) -> None:
+    due = turns.due_ms(0, piece(position_s))
+    assert due < turns.due_ms(due + wait_ms, piece(later_s))
+
+
+def test_an_endless_stream_of_short_films_does_not_keep_a_long_one_from_its_end() -> None:
+    """Short films come as fast as the machine encodes, for as long as it takes."""
+    long = [turns.due_ms(0, piece(6.0 * number)) for number in range(100)]
+    done_at = 0
+    while long:
+        short = turns.due_ms(done_at, piece())
+        if long[0] < short:
+            long.pop(0)
+        done_at += 6 * SECOND
+        assert done_at < 3 * HOUR
+
+
+def test_urgent_pieces_take_no_core_from_the_others() -> None:
+    assert turns.places(Piece("poster", urgent=True), 1).keys() == {"urgent"}
+    assert turns.places(piece(), 1) == {"cpu": 1}
+
+
+def test_what_is_not_urgent_gives_way_to_what_is() -> None:
+    assert turns.nice(piece()) > turns.nice(Piece("poster", urgent=True)) == 0
+
+
+def test_speech_takes_a_core_and_one_of_half_as_many_models() -> None:
+    speech = Piece("transcribe", slot="speech")
+    assert turns.places(speech, 1) == {"cpu": 1, "speech": 1}
+    assert turns.places(speech, 8) == {"cpu": 8, "speech": 4}

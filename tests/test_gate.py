@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch.gate import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Visitors:
+    """Who goes through a gate, by name, in the order that they were let in."""
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+        self._inside: dict[str, AsyncExitStack] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self.let_in: list[str] = []
+
+    async def come(self, name: str, limits: Mapping[str, int], rank: int = 0) -> None:
+        self._waiting[name] = asyncio.create_task(self._enter(name, limits, rank))
+        await settled()
+
+    async def _enter(self, name: str, limits: Mapping[str, int], rank: int) -> None:
+        stack = AsyncExitStack()
+        await stack.enter_async_context(self._gate.hold(limits, rank))
+        self._inside[name] = stack
+        self.let_in.append(name)
+
+    async def leave(self, name: str) -> None:
+        await self._inside.pop(name).aclose()
+        await settled()
+
+    async def give_up(self, name: str) -> None:
+        self._waiting[name].cancel()
+        await settled()
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_are_inside_than_there_are_places() -> None:
+    visitors = Visitors()
+    for name in ("a", "b", "c"):
+        await visitors.come(name, {"cpu": 2})
+    assert visitors.let_in == ["a", "b"]
+    await visitors.leave("a")
+    assert visitors.let_in == ["a", "b", "c"]
+
+
+async def test_the_lowest_rank_goes_first_and_equals_go_by_turn() -> None:
+    visitors = Visitors()
+    await visitors.come("inside", {"cpu": 1})
+    for name, rank in (("late", 2), ("early", 1), ("early too", 1)):
+        await visitors.come(name, {"cpu": 1}, rank)
+    for name in ("inside", "early", "early too"):
+        await visitors.leave(name)
+    assert visitors.let_in == ["inside", "early", "early too", "late"]
+
+
+async def test_who_waits_for_two_places_holds_neither_meanwhile() -> None:
+    visitors = Visitors()
+    await visitors.come("encode", {"cpu": 1})
+    await visitors.come("speech", {"cpu": 1, "speech": 1}, rank=1)
+    await visitors.come("earlier speech", {"cpu": 1, "speech": 1}, rank=0)
+    await visitors.leave("encode")
+    assert visitors.let_in == ["encode", "earlier speech"]
+
+
+async def test_a_full_key_keeps_nobody_from_another() -> None:
+    visitors = Visitors()
+    await visitors.come("speech", {"cpu": 2, "speech": 1})
+    await visitors.come("more speech", {"cpu": 2, "speech": 1})
+    await visitors.come("encode", {"cpu": 2}, rank=9)
+    assert visitors.let_in == ["speech", "encode"]
+
+
+async def test_who_gives_up_waiting_keeps_no_place() -> None:
+    visitors = Visitors()
+    for name in ("inside", "gone", "next"):
+        await visitors.come(name, {"cpu": 1})
+    await visitors.give_up("gone")
+    await visitors.leave("inside")
+    assert visitors.let_in == ["inside", "next"]
