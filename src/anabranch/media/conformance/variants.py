@@ -141,7 +141,7 @@ def _check_medium(one: Variant, found: Findings) -> None:
 
 def _check_variant(variant: Variant, groups: Mapping[tuple[str, str], list[Variant]], found: Findings) -> None:
     own = variant.rendition
-    if own is None:
+    if own is None or any(variant.get(kind) and (kind, variant.get(kind)) not in groups for kind in _GROUPS):
         return
     beside = [[one.rendition for one in groups.get((kind, variant.get(kind)), []) if one.rendition] for kind in _GROUPS]
     # 4.4.6.2: the largest sum that any combination of renditions comes to.
