@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anabranch
 from anabranch.catalog.changes import TOPICS
+from anabranch.media.conformance import RULES
 from anabranch.settings import Settings
 from anabranch.tasks.kinds import KINDS
 
@@ -62,6 +63,11 @@ def test_every_kind_and_option_is_explained() -> None:
 def test_every_topic_of_webhooks_is_explained() -> None:
     text = read("docs/webhooks.md")
     assert [topic for topic in TOPICS if f"`{topic}`" not in text] == []
+
+
+def test_every_rule_of_conformance_is_explained() -> None:
+    section = read("docs/hls.md").partition("## How conformance is checked")[2]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == set(RULES)
 
 
 def test_every_dependency_has_its_reason() -> None:

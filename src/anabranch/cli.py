@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.media.conformance import Finding
+
 cli = typer.Typer(
     name="anabranch",
     help="One upload fans out into HLS, poster, GIF and transcript, and rejoins in one media record.",
@@ -109,6 +111,39 @@ def doctor(
         Console(highlight=False).print(table)
     if any(finding.status == "problem" for finding in found):
         raise typer.Exit(1)
+
+
+@cli.command()
+def check(
+    master: Annotated[str, typer.Argument(metavar="MASTER", help="A multivariant playlist: a path, or http(s).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check an HLS package against RFC 8216bis and Apple's authoring rules, segments and all."""
+    from anabranch.media import conformance
+
+    address = master if "://" in master else Path(master).absolute().as_uri()
+    try:
+        found = conformance.check(address, conformance.fetcher(address))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SourceError("source_unreadable", f"{master} cannot be read: {reason}.", "Check the address.") from error
+    errors = sum(finding.severity == "error" for finding in found)
+    if as_json:
+        print(json.dumps([vars(finding) for finding in found], indent=2))
+    else:
+        _print_findings(found)
+        print(f"{errors} errors, {len(found) - errors} warnings")
+    if errors:
+        raise typer.Exit(1)
+
+
+def _print_findings(found: list[Finding]) -> None:
+    marks = {"warning": ("!", "yellow"), "error": ("✗", "red")}
+    table = Table.grid(padding=(0, 1))
+    for finding in found:
+        mark, colour = marks[finding.severity]
+        table.add_row(Text(mark, style=colour), finding.rule, Text(f"{finding.where}\n{finding.what}"))
+    Console(highlight=False).print(table)
 
 
 @cli.command()

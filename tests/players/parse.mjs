@@ -35,7 +35,7 @@ function byHlsParser(text) {
     said: [],
     segments: playlist.segments?.length ?? 0,
     duration: playlist.segments?.reduce((sum, segment) => sum + segment.duration, 0) ?? 0,
-    variants: playlist.variants?.filter(({ isIFrameOnly }) => !isIFrameOnly).map(({ uri }) => uri) ?? [],
+    variants: playlist.variants?.filter((variant) => !variant.isIFrameOnly).map(({ uri }) => uri) ?? [],
     targetDuration: playlist.targetDuration,
     endList: playlist.endlist ?? false,
   };

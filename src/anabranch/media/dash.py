@@ -78,8 +78,7 @@ def _add_captions(period: ET.Element, captions: Captions) -> None:
     group = ET.SubElement(period, "AdaptationSet", attributes | language)
     ET.SubElement(group, "Label").text = captions.name
     ET.SubElement(group, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": "caption"})
-    bandwidth = max(1, round(captions.size_bytes * 8 / max(1.0, captions.duration_s)))
-    rendition = ET.SubElement(group, "Representation", {"id": captions.uri, "bandwidth": str(bandwidth)})
+    rendition = ET.SubElement(group, "Representation", {"id": captions.uri, "bandwidth": str(captions.bps)})
     ET.SubElement(rendition, "BaseURL").text = _beside(captions.uri, captions.vtt_uri)
 
 

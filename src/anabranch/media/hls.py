@@ -81,20 +81,8 @@ class Rendition:
     @property
     def peak_bps(self) -> int:
         """Largest bit rate of any stretch of segments that lasts 0.5 to 1.5 target durations, section 4.1."""
-        target = target_duration(self)
-        rates = []
-        for first in range(len(self.segments)):
-            ticks, size = 0, 0
-            for segment in self.segments[first:]:
-                ticks, size = ticks + segment.duration, size + segment.size_bytes
-                length_s = Fraction(ticks, self.timescale)
-                if length_s > target * Fraction(3, 2):
-                    break
-                if length_s >= target * Fraction(1, 2):
-                    rates.append(size * 8 / length_s)
-        # Too short for the rule: then it is all there is.
-        measured = _round_up(max(rates)) if rates else self.average_bps
-        return max(measured, self.growing_bps)
+        parts = [(Fraction(one.duration, self.timescale), one.size_bytes) for one in self.segments]
+        return max(_peak_bps(parts, target_duration(self)), self.growing_bps)
 
     @property
     def iframes_uri(self) -> str:
@@ -103,13 +91,19 @@ class Rendition:
 
     @property
     def iframes_peak_bps(self) -> int:
-        """Largest bit rate of any I-frame, shown as long as its group lasts."""
-        return _round_up(max(size * 8 * self.timescale / ticks for _, size, ticks in self._iframes()))
+        """Largest bit rate of any stretch of its I-frames, each of which lasts as long as its group."""
+        parts = [(Fraction(ticks, self.timescale), size) for _, size, ticks in self._iframes()]
+        return _peak_bps(parts, self.iframes_target)
 
     @property
     def iframes_average_bps(self) -> int:
         """Average bit rate of its I-frames."""
         return _round_up(sum(size for _, size, _ in self._iframes()) * 8 / self.duration_s)
+
+    @property
+    def iframes_target(self) -> int:
+        """The longest group of pictures, in whole seconds."""
+        return _whole_seconds(max(Fraction(ticks, self.timescale) for _, _, ticks in self._iframes()))
 
     def _iframes(self) -> list[tuple[int, int, int]]:
         return [frame for segment in self.segments for frame in segment.iframes]
@@ -169,6 +163,11 @@ class Captions:
     size_bytes: int
     duration_s: float
 
+    @property
+    def bps(self) -> int:
+        """Bit rate of what a player fetches of them."""
+        return _round_up(self.size_bytes * 8 / self.duration_s)
+
 
 @dataclass(frozen=True)
 class Presentation:
@@ -208,7 +207,27 @@ class Presentation:
 def target_duration(rendition: Rendition) -> int:
     """The longest segment, planned or there, rounded to whole seconds as section 4.4.3.1 asks."""
     longest = max(Fraction(segment.duration, rendition.timescale) for segment in rendition.segments)
-    return max(1, int(max(longest, Fraction(rendition.target_s)) + Fraction(1, 2)))
+    return _whole_seconds(max(longest, Fraction(rendition.target_s)))
+
+
+def _whole_seconds(longest_s: Fraction | float) -> int:
+    return max(1, int(longest_s + Fraction(1, 2)))
+
+
+def _peak_bps(parts: Sequence[tuple[Fraction, int]], target_s: int) -> int:
+    """Largest bit rate of any run of parts (seconds, bytes) that lasts 0.5 to 1.5 target durations."""
+    rates = []
+    for first in range(len(parts)):
+        reached_s, reached_bytes = Fraction(0), 0
+        for length_s, size in parts[first:]:
+            reached_s, reached_bytes = reached_s + length_s, reached_bytes + size
+            if reached_s > target_s * Fraction(3, 2):
+                break
+            if reached_s >= target_s * Fraction(1, 2):
+                rates.append(reached_bytes * 8 / reached_s)
+    # Too short for the rule: then it is all there is.
+    whole_s = sum((length_s for length_s, _ in parts), Fraction(0))
+    return _round_up(max(rates) if rates else sum(size for _, size in parts) * 8 / whole_s)
 
 
 def media_playlist(rendition: Rendition, *, complete: bool = True) -> str:
@@ -226,7 +245,7 @@ def media_playlist(rendition: Rendition, *, complete: bool = True) -> str:
 
 def iframe_playlist(rendition: Rendition) -> str:
     """The playlist of a rung's keyframes, for fast winding. Section 4.4.3.6."""
-    lines = _head(target_duration(rendition), ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-I-FRAMES-ONLY"])
+    lines = _head(rendition.iframes_target, ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-I-FRAMES-ONLY"])
     lines.append(f'#EXT-X-MAP:URI="{rendition.init_uri}"')
     for segment in rendition.segments:
         for offset, size, ticks in segment.iframes:
@@ -236,8 +255,7 @@ def iframe_playlist(rendition: Rendition) -> str:
 
 def captions_playlist(captions: Captions) -> str:
     """The playlist of a WebVTT file, which is one segment: an hour of speech is some 60 kB."""
-    target = max(1, int(captions.duration_s + 0.5))
-    lines = _head(target, ["#EXT-X-PLAYLIST-TYPE:VOD"])
+    lines = _head(_whole_seconds(captions.duration_s), ["#EXT-X-PLAYLIST-TYPE:VOD"])
     return "\n".join([*lines, f"#EXTINF:{captions.duration_s:.6f},", captions.vtt_uri, "#EXT-X-ENDLIST", ""])
 
 
@@ -263,11 +281,10 @@ def multivariant_playlist(shown: Presentation) -> str:
         lines += [_sound_line(sound) for sound in shown.sounds]
     if shown.captions:
         lines.append(_captions_line(shown.captions))
-    beside = shown.sounds if shown.videos else ()
-    groups = ['AUDIO="sound"'] if beside else []
+    groups = ['AUDIO="sound"'] if shown.videos and shown.sounds else []
     groups += ['SUBTITLES="captions"'] if shown.captions else []
     for rendition in _lowest_first(shown.videos) or [sound.rendition for sound in shown.sounds[:1]]:
-        lines += [_stream_line(rendition, beside, groups), rendition.uri]
+        lines += [_stream_line(rendition, shown, groups), rendition.uri]
     lines += [_iframes_line(rendition) for rendition in _lowest_first(shown.videos) if not rendition.growing_bps]
     return "\n".join([*lines, ""])
 
@@ -295,13 +312,15 @@ def _captions_line(captions: Captions) -> str:
     )
 
 
-def _stream_line(rendition: Rendition, beside: Sequence[Sound], groups: Sequence[str]) -> str:
-    # What a player needs to fetch at once is the rung and a track of sound, at the most the largest of them.
+def _stream_line(rendition: Rendition, shown: Presentation, groups: Sequence[str]) -> str:
+    # What a player needs to fetch at once is the rung, a track of sound, at the most the largest, and the captions.
     peak, average, codecs = rendition.peak_bps, rendition.average_bps, rendition.codecs
-    if beside:
-        peak += max(sound.rendition.peak_bps for sound in beside)
-        average += max(sound.rendition.average_bps for sound in beside)
-        codecs = ",".join([codecs, *dict.fromkeys(sound.rendition.codecs for sound in beside)])
+    if shown.videos and shown.sounds:
+        peak += max(sound.rendition.peak_bps for sound in shown.sounds)
+        average += max(sound.rendition.average_bps for sound in shown.sounds)
+        codecs = ",".join([codecs, *dict.fromkeys(sound.rendition.codecs for sound in shown.sounds)])
+    if shown.captions:
+        peak, average = peak + shown.captions.bps, average + shown.captions.bps
     attributes = [f"BANDWIDTH={peak}", f"AVERAGE-BANDWIDTH={average}", f'CODECS="{codecs}"']
     if rendition.frame_rate is not None:
         attributes.append(f"RESOLUTION={rendition.width}x{rendition.height}")
