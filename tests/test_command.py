@@ -117,6 +117,52 @@ def test_a_run_killed_at_ten_random_moments_ends_as_if_nothing_had_happened(samp
     _check_history(out)
 
 
+@pytest.mark.slow
+def test_an_encode_that_is_killed_near_its_end_loses_the_chunks_in_flight_and_no_more(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    film = clips.plain(120, "640x360", name="two_minutes.mp4")
+    process = command("run", film, "-o", out, "--json", ANABRANCH_CPU_SLOTS="2")
+    deadline = time.monotonic() + 200
+    while len(done := _completed_chunks(out)) < 0.9 * (_planned_chunks(out) or 999):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    record = run_json(film, out, ANABRANCH_CPU_SLOTS="2")
+    assert record["status"] == "ready"
+    attempts = _chunk_attempts(out)
+    assert len(attempts) == _planned_chunks(out) > 20
+    assert all(attempts[chunk] == 1 for chunk in done)
+    # One for each core, and those that had ended without anybody having written it down.
+    assert sum(attempts.values()) - len(attempts) <= 2
+    _check_history(out)
+
+
+def _completed_chunks(out: Path) -> set[str]:
+    query = "SELECT piece FROM attempts WHERE piece LIKE 'chunk-%' AND status = 'completed'"
+    return {str(piece) for (piece,) in _rows(out, query)}
+
+
+def _planned_chunks(out: Path) -> int:
+    query = "SELECT count(*) FROM plans, json_each(plans.pieces) WHERE json_each.value ->> 'name' LIKE 'chunk-%'"
+    return sum(count for (count,) in _rows(out, query))
+
+
+def _rows(out: Path, query: str) -> list[tuple[Any, ...]]:
+    """What a query of a run's database gives; nothing while there is no database yet, or no table in it."""
+    path = out / ".anabranch" / "anabranch.db"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return database.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def _chunk_attempts(out: Path) -> dict[str, int]:
+    query = "SELECT piece, count(*) FROM attempts WHERE piece LIKE 'chunk-%' GROUP BY piece"
+    return dict(_rows(out, query))
+
+
 def _children_of(folder: Path) -> list[str]:
     """Command lines of processes that work in the folder. A killed child may take a moment to be gone."""
     deadline = time.monotonic() + 5

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tests.tasks.runner import do
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anabranch.media.probe import Probe
     from anabranch.storage.files import FileStorage
     from anabranch.tasks import Output
     from anabranch.tasks.desk import Desk, StoredFile
@@ -100,48 +102,59 @@ def test_no_frame_is_lost_or_shown_twice_at_any_join(
     assert found == [0] * early + [number % 256 for number in range(count)]
 
 
-@pytest.mark.usefixtures("short_chunks")
-def test_pictures_meet_their_sound(make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "chunk_s"), [(6, 1), pytest.param(600, 6, marks=pytest.mark.slow)], ids=["short", "ten minutes"]
+)
+def test_pictures_meet_their_sound_to_the_end(
+    seconds: int,
+    chunk_s: int,
+    make_desk: Callable[..., Desk],
+    storage: FileStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A flash and a click at every full second."""
-    flash = "geq=lum='if(lt(mod(T,1),0.039),235,16)':cb=128:cr=128"
-    click = "aevalsrc='if(lt(mod(t,1),0.005),sin(2*PI*2000*t),0)':s=48000:d=6"
-    picture = ("-f", "lavfi", "-i", "color=black:s=320x240:r=25:d=6", "-f", "lavfi", "-i", click)
-    source = clips.make("clap.mkv", *picture, "-vf", flash, "-c:v", "libx264", "-bf", "3", "-c:a", "pcm_s16le")
-    playlist = master(do(AdaptiveVideo(), {}, source, make_desk), storage)
-    both = ("-filter_complex", "[0:v:0]scale=16:16,format=gray[v]", "-map", "[v]", "-map", "0:a:0", "-ac", "2")
-    together = tmp_path / "together.mkv"
-    ffmpeg.run(
-        ffmpeg.find(),
-        [
-            "-copyts",
-            "-i",
-            str(playlist),
-            *both,
-            "-fps_mode",
-            "passthrough",
-            "-c:v",
-            "rawvideo",
-            "-c:a",
-            "pcm_s16le",
-            str(together),
-        ],
-        making="a copy",
-        scratch=tmp_path,
-    )
-    seen = probe(together, tmp_path)
+    monkeypatch.setattr(chunks, "cut", partial(chunks.cut, segment_s=chunk_s))
+    flash = "drawbox=color=white:t=fill:enable='lt(mod(t,1),0.039)'"
+    click = f"aevalsrc='if(lt(mod(t,1),0.005),sin(2*PI*2000*t),0)':s=48000:d={seconds}"
+    picture = ("-f", "lavfi", "-i", f"color=black:s=320x240:r=25:d={seconds}", "-f", "lavfi", "-i", click)
+    coded = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "3", "-c:a", "pcm_s16le")
+    source = clips.make("clap.mkv", *picture, "-vf", flash, *coded)
+    playlist = master(do(AdaptiveVideo(), {"ladder": [240], "storyboard": False}, source, make_desk), storage)
+    flashes, clicks = _flashes(playlist, tmp_path), _clicks(playlist, tmp_path)
+    assert len(flashes) == len(clicks) == seconds
+    assert max(abs(one - other) for one, other in zip(flashes, clicks, strict=True)) < 0.01
+
+
+def _flashes(playlist: Path, scratch: Path) -> list[float]:
+    """When a picture is bright after one that is not, in seconds."""
+    seen = _showing(playlist, scratch, "-map", "0:v:0", "-vf", "scale=16:16,format=gray", "-c:v", "rawvideo")
     assert seen.video is not None
-    pictures = decode(together, tmp_path, "-map", "0:v", "-f", "rawvideo")
-    sounds = memoryview(decode(together, tmp_path, "-map", "0:a", "-f", "s16le", "-ac", "2")).cast("h")[::2]
+    pictures = (scratch / "decoded.raw").read_bytes()
     bright = [at for at in range(len(pictures) // 256) if pictures[at * 256] > 100]
-    flashes = [at / 25 + seen.video.start_s for at in bright if at - 1 not in bright]
-    loud = [at for at in range(len(sounds)) if abs(sounds[at]) > 8000]
-    clicks = [
+    return [at / 25 + seen.video.start_s for at in bright if at - 1 not in bright]
+
+
+def _clicks(playlist: Path, scratch: Path) -> list[float]:
+    """When the sound is loud after a fifth of a second that is not, in seconds."""
+    seen = _showing(playlist, scratch, "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le")
+    samples = memoryview((scratch / "decoded.raw").read_bytes()).cast("h")
+    loud = [at for at in range(len(samples)) if abs(samples[at]) > 8000]
+    return [
         at / 48000 + seen.audio[0].start_s
         for at, before in zip(loud, [-99999, *loud], strict=False)
         if at - before > 9600
     ]
-    assert len(flashes) == len(clicks) == 6
-    assert max(abs(one - other) for one, other in zip(flashes, clicks, strict=True)) < 0.01
+
+
+def _showing(playlist: Path, scratch: Path, *arguments: str) -> Probe:
+    """Decode one track, with the times at which it is shown, and then as raw bytes."""
+    together = scratch / "together.mkv"
+    copied = ["-copyts", "-i", str(playlist), "-fps_mode", "passthrough", *arguments, str(together)]
+    ffmpeg.run(ffmpeg.find(), copied, making="a copy", scratch=scratch)
+    kind = ("-f", "rawvideo") if "-vf" in arguments else ("-f", "s16le")
+    decode(together, scratch, *kind)
+    return probe(together, scratch)
 
 
 @pytest.mark.usefixtures("short_chunks")
