@@ -196,7 +196,7 @@ def _joined(results: Sequence[dict[str, Json]], options: AudioOptions, desk: Des
             raise FinalError(
                 "stretches_disagree",
                 f"A stretch of the transcript ends at {before['end_s']} s and the next begins at {after['start_s']} s.",
-                "ffmpeg or the detector of voices changed between the two; do the task again.",
+                "ffmpeg or the voice activity detector changed between the two; do the task again.",
             )
     return speech.join([(result["start_s"] - options.start, _part(result, desk)) for result in results])
 
