@@ -21,10 +21,10 @@ import pytest
 from scripts.make_sample import make_sample
 
 from anabranch.media.probe import probe
-from tests import clips
+from tests import clips, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_httpserver import HTTPServer
 
@@ -32,8 +32,12 @@ QUICK = {"ANABRANCH_RETRY_SCALE": "0"}
 
 
 def command(*arguments: object, **env: str) -> subprocess.Popen[str]:
+    return python("-m", "anabranch", *arguments, **env)
+
+
+def python(*arguments: object, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "anabranch", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -161,6 +165,51 @@ def _rows(out: Path, query: str) -> list[tuple[Any, ...]]:
 def _chunk_attempts(out: Path) -> dict[str, int]:
     query = "SELECT piece, count(*) FROM attempts WHERE piece LIKE 'chunk-%' GROUP BY piece"
     return dict(_rows(out, query))
+
+
+# The command, as if ten seconds were a long recording.
+SHORT_STRETCHES = """
+from anabranch.cli import main
+from anabranch.media.speech import stretches
+stretches.WHOLE_S = stretches.STRETCH_S = 10.0
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_long_transcript_goes_on_from_the_stretches_that_were_done(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    source = clips.make("reader.m4a", "-stream_loop", "1", "-i", str(samples.speech_wav()), "-c:a", "aac")
+    killed_after = []
+    for wanted in (2, 5):
+        process = python("-c", SHORT_STRETCHES, "run", source, "-o", out, "--json")
+        _wait_for(lambda: len(_stretches(out, "completed")) >= wanted and _stretches(out, "running"), process)  # noqa: B023
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed_after.append(set(_stretches(out, "completed")))
+    code, _, err = finish(python("-c", SHORT_STRETCHES, "run", source, "-o", out, "--json"))
+    assert (code, err) == (0, "")
+    assert killed_after[0] < killed_after[1] < set(_stretches(out, "completed"))
+    assert sorted(_stretches(out, "completed")) == [f"transcribe-{number:04}" for number in range(9)]
+    assert len(_stretches(out, "interrupted")) >= 2
+    _check_history(out)
+    said = re.sub(r"[^a-z ]", "", json.loads((out / "transcript.json").read_text())["text"].lower())
+    assert said.count("it was the best of times it was the worst of times") == 2
+    assert said.count("in the superlative degree of comparison only") == 2
+
+
+def _stretches(out: Path, status: str) -> list[str]:
+    """The stretches with an attempt of this status, one for each attempt."""
+    rows = _rows(out, "SELECT piece, status FROM attempts WHERE piece LIKE 'transcribe-%'")
+    return [piece for piece, found in rows if found == status]
+
+
+def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _children_of(folder: Path) -> list[str]:

@@ -44,15 +44,17 @@ def test_an_endless_stream_of_short_films_does_not_keep_a_long_one_from_its_end(
 
 
 def test_urgent_pieces_take_no_core_from_the_others() -> None:
-    assert turns.places(Piece("poster", urgent=True), 1).keys() == {"urgent"}
-    assert turns.places(piece(), 1) == {"cpu": 1}
+    assert turns.places(Piece("poster", urgent=True), 1, 8 << 30).keys() == {"urgent"}
+    assert turns.places(piece(), 1, 8 << 30) == {"cpu": 1}
 
 
 def test_what_is_not_urgent_gives_way_to_what_is() -> None:
     assert turns.nice(piece()) > turns.nice(Piece("poster", urgent=True)) == 0
 
 
-def test_speech_takes_a_core_and_one_of_half_as_many_models() -> None:
+def test_speech_takes_a_core_and_no_more_memory_than_there_is_to_spare() -> None:
     speech = Piece("transcribe", slot="speech")
-    assert turns.places(speech, 1) == {"cpu": 1, "speech": 1}
-    assert turns.places(speech, 8) == {"cpu": 8, "speech": 4}
+    assert turns.places(speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}
+    assert turns.places(speech, 2, 8 << 30) == {"cpu": 2, "speech": 2}
+    assert turns.places(speech, 8, 8 << 30) == {"cpu": 8, "speech": 4}
+    assert turns.places(speech, 8, 1 << 30) == {"cpu": 8, "speech": 1}

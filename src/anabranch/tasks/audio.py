@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from anabranch.errors import EncodeError
+from anabranch.errors import EncodeError, FinalError
 from anabranch.media import captions, ffmpeg, opening, sound, speech
 from anabranch.media.probe import probe
+from anabranch.media.speech import stretches
+from anabranch.media.speech.stretches import Window
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.desk import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from anabranch.media.probe import AudioTrack, Probe
     from anabranch.tasks.desk import Desk
@@ -38,6 +43,8 @@ _LOSSLESS = ("wav", "flac")
 _ALIASES = {"aac": "m4a", "text": "txt"}
 _KBPS = {"very_low": 48, "low": 64, "medium": 128, "high": 192, "very_high": 256}
 _TOLERANCE_S = 0.1
+# Somebody waits for the first pictures; words may come a little later.
+_AFTER_THE_PICTURE_S = 2.0
 
 
 class AudioOptions(Options):
@@ -88,11 +95,12 @@ class Audio(Kind[AudioOptions]):
     options = AudioOptions
 
     def plan(self, options: AudioOptions, probe: Probe) -> list[Piece]:
-        """One piece, or none without a sound."""
-        if not probe.audio:
+        """One piece, or none without a sound; several of a long recording that is to be written down."""
+        track = sound.main_track(probe)
+        if track is None:
             return []
         if options.is_text:
-            return [Piece("transcribe", weight=probe.duration_s, slot="speech")]
+            return _stretches(options, track, probe)
         return [Piece("encode", weight=probe.duration_s)]
 
     def perform(self, piece: Piece, options: AudioOptions, desk: Desk) -> dict[str, Json]:
@@ -100,29 +108,68 @@ class Audio(Kind[AudioOptions]):
         track = sound.main_track(desk.probe)
         assert track is not None
         if piece.name == "transcribe":
-            return _transcribe(options, track, desk)
+            return _written(_transcribe(options.start, options.end, options, track, desk), options, desk)
+        if options.is_text:
+            return _transcribe_stretch(piece, options, track, desk)
         return _encode(options, track, desk)
 
-    def join(self, results: Sequence[dict[str, Json]], options: AudioOptions, desk: Desk) -> Output:  # noqa: ARG002
+    def join(self, results: Sequence[dict[str, Json]], options: AudioOptions, desk: Desk) -> Output:
         """The sound, or the text and what goes with it."""
         kind = "text" if options.is_text else "audio"
         mime = _TEXTS[options.format][1] if options.is_text else _SOUNDS[options.format][0]
         if not results:
             return Output(kind, mime, None, reason="no_audio_stream")
-        (result,) = results
+        result = results[0] if "files" in results[0] else _written(_joined(results, options, desk), options, desk)
         files = tuple(StoredFile(entry["name"], entry["key"], entry["size_bytes"]) for entry in result["files"])
         spoken = tuple((start_s, end_s, text) for start_s, end_s, text in result.get("spoken", []))
         facts = {"format": options.format, **result["facts"]}
         return Output(kind, mime, files[0], files, spoken=spoken, facts=facts)
 
 
-def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, Json]:
+def _stretches(options: AudioOptions, track: AudioTrack, probe: Probe) -> list[Piece]:
+    found = stretches.cut(options.start, options.start + _length(options, track, probe))
+    if len(found) == 1:
+        return [Piece("transcribe", weight=probe.duration_s, slot="speech", position_s=_AFTER_THE_PICTURE_S)]
+    return [
+        Piece(
+            f"transcribe-{number:04}",
+            {"after": stretch.after and asdict(stretch.after), "until": stretch.until and asdict(stretch.until)},
+            weight=stretch.length_s,
+            slot="speech",
+            position_s=_AFTER_THE_PICTURE_S + number * stretch.length_s,
+        )
+        for number, stretch in enumerate(found)
+    ]
+
+
+def _transcribe_stretch(piece: Piece, options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, Json]:
+    """Write down what is said from one cut to the next. A step's result is small, so the words are in a file."""
+    windows = {name: Window(**window) for name, window in piece.arguments.items() if window}
+    cuts = dict(zip(windows, _cuts(list(windows.values()), track, desk), strict=True))
+    start_s, end_s = cuts.get("after", options.start), cuts.get("until", options.end)
+    transcript = _transcribe(start_s, end_s, options, track, desk)
+    path = desk.scratch / "part.json"
+    path.write_text(json.dumps(transcript.to_dict()), encoding="utf-8")
+    stored = desk.save(path, f"{piece.name}.json", "application/json")
+    return {"part": stored.to_dict(), "start_s": start_s, "end_s": end_s}
+
+
+def _cuts(windows: Sequence[Window], track: AudioTrack, desk: Desk) -> list[float]:
+    """Where the recording is cut in each window, in seconds of the source."""
+    wavs = [desk.scratch / f"window{number}.wav" for number in range(len(windows))]
+    for window, wav in zip(windows, wavs, strict=True):
+        # The same arguments in both stretches that meet here give both the same samples, and so the same cut.
+        _decode(window.start_s, window.end_s, track, desk, wav)
+    found_s = speech.cuts(wavs, scratch=desk.scratch, cancel=desk.cancel, nice=desk.nice)
+    return [round(window.start_s + at_s, 3) for window, at_s in zip(windows, found_s, strict=True)]
+
+
+def _transcribe(
+    start_s: float, end_s: float | None, options: AudioOptions, track: AudioTrack, desk: Desk
+) -> speech.Transcript:
     wav = desk.scratch / "speech.wav"
-    arguments = _arguments(options, track, desk)
-    # What the model was trained on: 16 kHz, one channel.
-    arguments += ["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", "-f", "wav", str(wav)]
-    ffmpeg.run(desk.ffmpeg, arguments, making="the sound to transcribe", scratch=desk.scratch, cancel=desk.cancel)
-    transcript = speech.transcribe(
+    _decode(start_s, end_s, track, desk, wav)
+    return speech.transcribe(
         wav,
         language=options.language,
         model=desk.speech_model,
@@ -132,6 +179,38 @@ def _transcribe(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[st
         cancel=desk.cancel,
         nice=desk.nice,
     )
+
+
+def _decode(start_s: float, end_s: float | None, track: AudioTrack, desk: Desk, wav: Path) -> None:
+    # What the models were trained on: 16 kHz, one channel.
+    form = ["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", "-f", "wav", str(wav)]
+    ffmpeg.run(
+        desk.ffmpeg,
+        [*_arguments(start_s, end_s, track, desk), *form],
+        making="the sound to transcribe",
+        scratch=desk.scratch,
+        cancel=desk.cancel,
+    )
+
+
+def _joined(results: Sequence[dict[str, Json]], options: AudioOptions, desk: Desk) -> speech.Transcript:
+    """The transcript of the whole, on the time line of what was asked for."""
+    for before, after in pairwise(results):
+        if before["end_s"] != after["start_s"]:
+            raise FinalError(
+                "stretches_disagree",
+                f"A stretch of the transcript ends at {before['end_s']} s and the next begins at {after['start_s']} s.",
+                "ffmpeg or the voice activity detector changed between the two; do the task again.",
+            )
+    return speech.join([(result["start_s"] - options.start, _part(result, desk)) for result in results])
+
+
+def _part(result: dict[str, Json], desk: Desk) -> speech.Transcript:
+    return speech.Transcript.from_dict(json.loads(b"".join(desk.storage.open(result["part"]["key"]))))
+
+
+def _written(transcript: speech.Transcript, options: AudioOptions, desk: Desk) -> dict[str, Json]:
+    """Store the texts that were asked for."""
     # A reader that wants only the text gets it from one file; players want cues beside the JSON.
     formats = ["json", "vtt"] if options.format == "json" else [options.format]
     stored = [_save_text(_text(format_, transcript), format_, desk) for format_ in formats]
@@ -164,8 +243,14 @@ def _encode(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, J
     mime, encoder, muxer = _SOUNDS[options.format]
     desk.ffmpeg.needs_encoder(encoder, f"Sound as {options.format}")
     file = desk.scratch / f"audio.{options.format}"
-    length_s = _length(options, track, desk)
-    arguments = [*_arguments(options, track, desk), "-c:a", encoder, "-ac", str(min(2, track.channels))]
+    length_s = _length(options, track, desk.probe)
+    arguments = [
+        *_arguments(options.start, options.end, track, desk),
+        "-c:a",
+        encoder,
+        "-ac",
+        str(min(2, track.channels)),
+    ]
     if options.format not in _LOSSLESS:
         bps = options.bitrate or _KBPS[options.quality or "medium"] * 1000
         arguments += ["-b:a", str(bps)]
@@ -191,12 +276,12 @@ def _encode(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, J
     return {"files": [stored.to_dict()], "facts": {"duration": round(made.duration_s, 3)}}
 
 
-def _arguments(options: AudioOptions, track: AudioTrack, desk: Desk) -> list[str]:
-    """Arguments that open the source and bring the track onto the clip's time line."""
-    arguments = opening.arguments(desk.source, desk.probe, options.start)
-    return [*arguments, "-map", f"0:{track.index}", "-af", sound.on_time(track, options.start, options.end)]
+def _arguments(start_s: float, end_s: float | None, track: AudioTrack, desk: Desk) -> list[str]:
+    """Arguments that open the source and bring the track onto the time line of a clip of it."""
+    arguments = opening.arguments(desk.source, desk.probe, start_s)
+    return [*arguments, "-map", f"0:{track.index}", "-af", sound.on_time(track, start_s, end_s)]
 
 
-def _length(options: AudioOptions, track: AudioTrack, desk: Desk) -> float:
+def _length(options: AudioOptions, track: AudioTrack, probe: Probe) -> float:
     end_s = min(options.end if options.end is not None else track.end_s, track.end_s)
-    return max(0.0, end_s - min(options.start, desk.probe.duration_s))
+    return max(0.0, end_s - min(options.start, probe.duration_s))

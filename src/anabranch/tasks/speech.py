@@ -39,7 +39,7 @@ class Speech(Kind[SpeechOptions]):
     options = SpeechOptions
 
     def plan(self, options: SpeechOptions, probe: Probe) -> list[Piece]:
-        """One piece, or none without a sound."""
+        """As of `audio`."""
         return _AUDIO.plan(options.as_audio(), probe)
 
     def perform(self, piece: Piece, options: SpeechOptions, desk: Desk) -> dict[str, Json]:

@@ -40,7 +40,7 @@ class Subtitles(Kind[SubtitlesOptions]):
     options = SubtitlesOptions
 
     def plan(self, options: SubtitlesOptions, probe: Probe) -> list[Piece]:
-        """One piece, or none without a sound."""
+        """As of `audio`."""
         return _AUDIO.plan(options.as_audio(), probe)
 
     def perform(self, piece: Piece, options: SubtitlesOptions, desk: Desk) -> dict[str, Json]:

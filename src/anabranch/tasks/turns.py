@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _PUT_OFF = 10
 # What is not urgent gives way to what is, and to the server: at 10 it has a ninth of their share, and all when alone.
 _NICE = 10
+# What a speech model takes with five minutes of sound; docs/benchmarks.md.
+_SPEECH_BYTES = 450 << 20
 
 
 def due_ms(created_at: int, piece: Piece) -> int:
@@ -25,7 +27,7 @@ def due_ms(created_at: int, piece: Piece) -> int:
     return created_at + round(piece.position_s * _PUT_OFF * 1000)
 
 
-def places(piece: Piece, cores: int) -> dict[str, int]:
+def places(piece: Piece, cores: int, memory_bytes: int) -> dict[str, int]:
     """The places that a piece takes, and how many there are of each.
 
     Encoders and models have one thread, so a core is a place. Urgent pieces are few and short: they take no place from
@@ -34,13 +36,13 @@ def places(piece: Piece, cores: int) -> dict[str, int]:
     if piece.urgent:
         return {"urgent": max(1, cores // 2)}
     if piece.slot == "speech":
-        return {"cpu": cores, "speech": speech_places(cores)}
+        return {"cpu": cores, "speech": speech_places(cores, memory_bytes)}
     return {"cpu": cores}
 
 
-def speech_places(cores: int) -> int:
-    """How many speech models may be loaded at once. Each takes hundreds of megabytes, so not one for every core."""
-    return max(1, cores // 2)
+def speech_places(cores: int, memory_bytes: int) -> int:
+    """How many speech models may be loaded at once: one for each core, in a quarter of the memory at the most."""
+    return max(1, min(cores, memory_bytes // 4 // _SPEECH_BYTES))
 
 
 def nice(piece: Piece) -> int:

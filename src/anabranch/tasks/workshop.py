@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import shutil
 import threading
 import time
@@ -53,6 +54,7 @@ _log = structlog.get_logger(__name__)
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
 KEPT_FREE_BYTES = 64 << 20
+_MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 # How the address of something in storage begins; its key follows.
 STORED = "storage:"
@@ -279,7 +281,7 @@ class Workshop:
 
     @asynccontextmanager
     async def _slot(self, piece: Piece, created_at: int) -> AsyncIterator[None]:
-        limits = turns.places(piece, self._tools.cpu_slots)
+        limits = turns.places(piece, self._tools.cpu_slots, _MEMORY_BYTES)
         async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
             yield
 

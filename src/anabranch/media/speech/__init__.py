@@ -1,11 +1,12 @@
-"""Speech: from a sound file to words with times. The model runs in a child process of its own."""
+"""Speech: from a sound file to words with times. The models run in child processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from anabranch.errors import EncodeError, OptionError, SetupError
 from anabranch.media import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # What the child exits with when it can say why; the reason stands on its last line.
 REFUSED = 3
@@ -36,6 +37,10 @@ class Word:
     end_s: float
     probability: float
 
+    def later(self, by_s: float) -> Word:
+        """The same word, spoken later."""
+        return replace(self, start_s=round(self.start_s + by_s, 3), end_s=round(self.end_s + by_s, 3))
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -55,6 +60,17 @@ class Segment:
     text: str
     words: tuple[Word, ...]
     scores: dict[str, Any]
+
+    def later(self, by_s: float) -> Segment:
+        """The same segment, spoken later."""
+        return Segment(
+            start_s=round(self.start_s + by_s, 3),
+            end_s=round(self.end_s + by_s, 3),
+            text=self.text,
+            words=tuple(word.later(by_s) for word in self.words),
+            # In hundredths of a second.
+            scores={**self.scores, "seek": self.scores["seek"] + round(100 * by_s)},
+        )
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,19 @@ class Transcript:
     def words(self) -> tuple[Word, ...]:
         """All words, in order."""
         return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is kept until it is joined."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(value: dict[str, Any]) -> Transcript:
+        """What `to_dict` told of."""
+        segments = tuple(
+            Segment(**{**segment, "words": tuple(Word(**word) for word in segment["words"])})
+            for segment in value["segments"]
+        )
+        return Transcript(value["language"], value["duration_s"], segments)
 
     def to_json(self) -> dict[str, Any]:
         """In the shape of OpenAI's `verbose_json`, which clients of transcription services read."""
@@ -153,7 +182,7 @@ def transcribe(
         EncodeError: `speech_failed` when the model broke.
     """
     result = scratch / "transcript.child.json"
-    argv = [sys.executable, "-I", "-m", "anabranch.media.speech.whisper", str(wav), str(result)]
+    argv = [*_child("whisper"), str(wav), str(result)]
     argv += ["--model", model or str(shipped_model()), "--threads", str(threads)]
     argv += ["--language", language] if language else []
     said: list[str] = []
@@ -168,6 +197,47 @@ def transcribe(
     )
     if finished.returncode == REFUSED:
         raise _refusal(json.loads(said[-1]))
+    _check(finished)
+    return Transcript.from_dict(json.loads(result.read_text()))
+
+
+def cuts(wavs: Sequence[Path], *, scratch: Path, cancel: process.CancelToken, nice: int = 0) -> list[float]:
+    """Where to cut each WAV file, in seconds from its beginning: in its longest pause. The same file, the same place.
+
+    Raises:
+        EncodeError: `speech_failed` when the voice activity detector broke.
+    """
+    found: list[float] = []
+
+    def read(line: str) -> None:
+        if line.startswith("cut "):
+            found.append(float(line.removeprefix("cut ")))
+
+    argv = [*_child("pauses"), *map(str, wavs)]
+    _check(process.run(argv, log_path=scratch / "pauses.log", on_line=read, cancel=cancel, nice=nice))
+    return found
+
+
+def join(parts: Sequence[tuple[float, Transcript]]) -> Transcript:
+    """The transcript of a whole recording, of those of its parts and where each begins, in seconds.
+
+    Its language is that in which most words are.
+    """
+    spoken: Counter[str] = Counter()
+    for _, part in parts:
+        spoken[part.language] += len(part.words)
+    return Transcript(
+        language=max(spoken, key=lambda language: spoken[language]),
+        duration_s=max(start_s + part.duration_s for start_s, part in parts),
+        segments=tuple(segment.later(start_s) for start_s, part in parts for segment in part.segments),
+    )
+
+
+def _child(module: str) -> list[str]:
+    return [sys.executable, "-I", "-m", f"{__name__}.{module}"]
+
+
+def _check(finished: process.Finished) -> None:
     if finished.returncode != 0:
         words = finished.log.strip().splitlines() or ["nothing"]
         raise EncodeError(
@@ -175,7 +245,6 @@ def transcribe(
             f'The speech model ended with status {finished.returncode}. Its last words: "{words[-1]}".',
             "The step is tried again.",
         )
-    return _read(json.loads(result.read_text()))
 
 
 def _model_environment() -> dict[str, str]:
@@ -187,17 +256,3 @@ def _model_environment() -> dict[str, str]:
 def _refusal(told: dict[str, str]) -> SetupError | OptionError:
     kind = OptionError if told["code"] == "unknown_language" else SetupError
     return kind(told["code"], told["message"], told["hint"])
-
-
-def _read(value: dict[str, Any]) -> Transcript:
-    segments = tuple(
-        Segment(
-            start_s=entry["start_s"],
-            end_s=entry["end_s"],
-            text=entry["text"],
-            words=tuple(Word(**word) for word in entry["words"]),
-            scores=entry["scores"],
-        )
-        for entry in value["segments"]
-    )
-    return Transcript(value["language"], value["duration_s"], segments)
