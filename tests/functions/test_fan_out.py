@@ -144,6 +144,34 @@ async def test_what_is_said_joins_the_package_as_captions_under_the_same_address
         assert set(app.storage.keys("media/med_1/")) == named
 
 
+async def test_a_package_that_failed_is_made_whole_when_its_run_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its other pieces had stored was removed with it."""
+    join = AdaptiveVideo.join
+
+    def fail(kind: AdaptiveVideo, *given: Any) -> Any:
+        raise SourceError("not_media", "hopeless")
+
+    monkeypatch.setattr(AdaptiveVideo, "join", fail)
+    async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
+        run_id = await upload(app, "med_1", str(clips.no_audio()))
+        await app.engine.ended(run_id)
+        await app.engine.drained()
+        (film,) = [task for task in tasks.of_media(app.database, "med_1") if task.kind == "adaptive_video"]
+        assert (film.status, film.output) == ("failed", None)
+        assert not list(app.storage.keys(f"media/med_1/{film.id}"))
+        monkeypatch.setattr(AdaptiveVideo, "join", join)
+        assert film.run_id is not None
+        again = await app.engine.rerun(film.run_id)
+        assert again is not None
+        await app.engine.ended(again)
+        mended = tasks.get(app.database, film.id)
+        assert mended is not None
+        assert mended.status == "completed"
+        assert all(app.storage.exists(file["key"]) for file in (mended.output or {})["files"])
+
+
 async def test_a_storyboard_that_fails_does_not_keep_the_film_from_playing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,10 @@ def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] |
     with database.connect() as connection:
         result: dict[str, Any] | None = connection.scalar(
             sa.select(attempts.c.result).where(
-                attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.status == "completed"
+                attempts.c.task_id == task_id,
+                attempts.c.piece == piece,
+                attempts.c.status == "completed",
+                attempts.c.result.is_not(None),
             )
         )
     return result
@@ -77,6 +80,12 @@ def told(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None
             .limit(1)
         )
     return result
+
+
+def forget(database: sa.Engine, task_id: str) -> None:
+    """Forget what the attempts at a task's pieces came to, since it was removed; that they were made stays."""
+    with database.begin() as connection:
+        connection.execute(attempts.update().where(attempts.c.task_id == task_id).values(result=None))
 
 
 def results(database: sa.Engine, task_id: str) -> dict[str, tuple[str, dict[str, Any]]]:

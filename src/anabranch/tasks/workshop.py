@@ -11,11 +11,8 @@ rows too, and steps only name them: an engine sends the results of all steps wit
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 import os
 import shutil
-import threading
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager, contextmanager
@@ -31,9 +28,9 @@ from anabranch.media import source
 from anabranch.media.probe import Probe, probe
 from anabranch.media.process import Cancelled, CancelToken
 from anabranch.tasks import Piece, turns
-from anabranch.tasks.adaptive_video import package
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
+from anabranch.tasks.showcase import Showcase, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
     from anabranch.catalog.tasks import Task
     from anabranch.media.ffmpeg import Ffmpeg
     from anabranch.storage import Storage
-    from anabranch.tasks import Kind, Output
+    from anabranch.tasks import Output
 
 Json = Any
 T = TypeVar("T")
@@ -101,8 +98,7 @@ class Workshop:
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
         self._plans: dict[str, _Plan] = {}
-        # Who writes the playlists of a task, one at a time.
-        self._growing: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._shown = Showcase(tools.database, tools.storage, self._desk, self._at_desk, self._tell)
         shutil.rmtree(tools.scratch, ignore_errors=True)
         self._sources.mkdir(parents=True)
 
@@ -167,15 +163,15 @@ class Workshop:
         with self._noting_errors(order.id, "join", attempt):
             results = await asyncio.to_thread(self._results, order.id, planned)
             desk = self._desk(order, "join", planned.probe, path, attempt)
-            join = functools.partial(self._join, order.id, kind, results, options, desk)
-            output = await asyncio.to_thread(self._at_desk, desk, join)
+            with_nobody_else = self._shown.alone(order.id, lambda: kind.join(results, options, desk))
+            output = await asyncio.to_thread(self._at_desk, desk, with_nobody_else)
             told = self._tell(output)
             await asyncio.to_thread(self._close, order, output, told, attempt)
         return told
 
     async def caption(self, media_id: str) -> None:
         """Offer what is said as captions in the media's package, when both are there."""
-        await asyncio.to_thread(self._caption, media_id)
+        await asyncio.to_thread(self._shown.caption, media_id)
 
     async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
         """End a task that failed for good and remove what it stored."""
@@ -191,8 +187,9 @@ class Workshop:
         await asyncio.to_thread(self._clear, task_id)
 
     def remove(self, task: Task) -> None:
-        """Remove all that a task has stored."""
-        self._sweep(_prefix(task), set())
+        """Remove all that a task has stored. Its pieces are then as if they had not been done."""
+        self._shown.alone(task.id, lambda: self._sweep(prefix_of(task), set()))()
+        attempts.forget(self._database, task.id)
         transcripts.remove(self._database, task.id)
         self._tidy(task)
 
@@ -290,11 +287,16 @@ class Workshop:
         options = kind.read_options(order.options)
         cancel = CancelToken()
 
-        def show(partial: dict[str, Json]) -> None:
+        def grow() -> None:
+            planned = self._plans.get(order.id)
+            if kind.grows and planned is not None:
+                self._shown.grow(order, list(planned.pieces), seen, path)
+
+        def tell(partial: dict[str, Json]) -> None:
             # What somebody may be watching is no longer this attempt's to remove.
             desk.saved.clear()
             attempts.tell(self._database, order.id, piece.name, attempt, partial)
-            self._grow(order, path)
+            grow()
 
         desk = self._desk(
             order,
@@ -305,7 +307,7 @@ class Workshop:
             nice=turns.nice(piece),
             cancel=cancel,
             on_progress=self._reporter(order.id, piece.name, attempt),
-            on_partial=show if kind.grows else lambda _partial: None,
+            on_partial=tell,
             earlier=await asyncio.to_thread(attempts.told, self._database, order.id, piece.name),
         )
         started = time.monotonic()
@@ -336,27 +338,8 @@ class Workshop:
                     del self._working[order.id]
             await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
             await asyncio.to_thread(tasks.advance, self._database, order.id)
-            if kind.grows:
-                await asyncio.to_thread(self._grow, order, path)
+            await asyncio.to_thread(grow)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
-
-    def _grow(self, order: Task, path: Path) -> None:
-        """Show what the pieces have come to so far. The join shows the whole."""
-        planned, kind = self._plans[order.id], kind_named(order.kind)
-        with self._growing[order.id]:
-            found = attempts.results(self._database, order.id)
-            if all(name in found and found[name][0] == "completed" for name in planned.pieces):
-                return
-            so_far = [found[name][1] if name in found else None for name in planned.pieces]
-            desk = self._desk(order, f"grow-{time.monotonic_ns()}", planned.probe, path, 0)
-            try:
-                output = self._at_desk(desk, lambda: kind.grow(so_far, kind.read_options(order.options), desk))
-            except AnabranchError as error:
-                # The next piece tries again, and the join has the last word.
-                _log.warning("could not show what there is so far", task=order.id, error=str(error))
-                return
-            if output is not None:
-                tasks.show(self._database, order.id, self._tell(output))
 
     def _results(self, task_id: str, planned: _Plan) -> list[dict[str, Json]]:
         """What the pieces came to, in the order of the plan."""
@@ -373,35 +356,6 @@ class Workshop:
                     "Its row may have been deleted. Create the task again.",
                 )
         return results
-
-    def _join(self, task_id: str, kind: Kind[Any], results: list[dict[str, Json]], options: Any, desk: Desk) -> Output:
-        with self._growing[task_id]:
-            return kind.join(results, options, desk)
-
-    def _caption(self, media_id: str) -> None:
-        found = {task.ref: task for task in tasks.of_media(self._database, media_id) if task.status == "completed"}
-        film, words = found.get("hls-package"), found.get("audio-transcription")
-        if film is None or words is None or film.output is None or words.output is None:
-            return
-        described = self._read_text(film.output, package.DESCRIPTION)
-        vtt = self._read_text(words.output, "captions.vtt")
-        planned = self._read_plan(film.id)
-        if described is None or vtt is None or planned is None:
-            return
-        desk = self._desk(film, f"captions-{time.monotonic_ns()}", planned.probe, self._sources, 0)
-        with self._growing[film.id]:
-            language = words.output.get("language") or ""
-            added = self._at_desk(desk, lambda: package.caption(json.loads(described), vtt, language, words.id, desk))
-        kept = [file for file in film.output["files"] if not file["name"].startswith("captions/")]
-        named = {stored.key for stored in added}
-        tasks.amend(self._database, film.id, {**film.output, "files": [*kept, *(stored.to_dict() for stored in added)]})
-        for key in [key for key in self._tools.storage.keys(f"{_prefix(film)}/captions/") if key not in named]:
-            self._tools.storage.delete(key)
-
-    def _read_text(self, output: dict[str, Json], name: str) -> str | None:
-        """One of the files of an output, or None when it has no such file."""
-        key = next((file["key"] for file in output["files"] if file["name"] == name), None)
-        return b"".join(self._tools.storage.open(key)).decode() if key else None
 
     @contextmanager
     def _noting_errors(self, task_id: str, piece: str | None = None, attempt: int = 0) -> Iterator[None]:
@@ -427,7 +381,7 @@ class Workshop:
             scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
             ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0)),
             storage=self._tools.storage,
-            prefix=_prefix(order),
+            prefix=prefix_of(order),
             attempt=attempt,
             speech_model=self._tools.speech_model,
             **{**usual, **given},
@@ -478,7 +432,7 @@ class Workshop:
         if not tasks.complete(self._database, order.id, told):
             # Cancelled while it was joined; whoever cancelled it sweeps.
             return
-        self._sweep(_prefix(order), {stored.key for stored in output.files})
+        self._sweep(prefix_of(order), {stored.key for stored in output.files})
         self._tidy(order)
 
     def _list(self, order: Task, output: Output, told: dict[str, Json]) -> None:
@@ -524,14 +478,10 @@ class Workshop:
     def _tidy(self, task: Task) -> None:
         """Remove the task's scratch folder, and its downloaded source when no other task needs it."""
         self._plans.pop(task.id, None)
-        self._growing.pop(task.id, None)
+        self._shown.forget(task.id)
         shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
         if tasks.open_with_input(self._database, task.input) == 0:
             source.forget(task.input, self._sources)
-
-
-def _prefix(task: Task) -> str:
-    return f"media/{task.media_id}/{task.id}" if task.media_id else f"tasks/{task.id}"
 
 
 def _cancelled(order: Task) -> FinalError:
