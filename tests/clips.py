@@ -59,6 +59,11 @@ def no_audio() -> Path:
     return make("no_audio.mp4", *_pattern(2), *_FAST)
 
 
+def filtered(name: str, filters: str, seconds: float = 4) -> Path:
+    """A moving pattern, made odd by filters."""
+    return make(name, *_pattern(seconds), "-vf", filters, *_FAST)
+
+
 def audio_only() -> Path:
     return make("audio_only.m4a", *_tone(2), *_AAC)
 
