@@ -51,12 +51,13 @@ lock: setup
 openapi: setup
 	$(BIN)/python scripts/write_openapi.py
 
-# Measure: the engine, the main job against bare tools, the server, the search.
+# Measure: the engine, the main job against bare tools, the server, the search, the GIF.
 bench: setup
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/gif.py
 
 # Remove what the other targets made.
 clean:

@@ -73,7 +73,7 @@ def commands(source: Path, out: Path, scratch: Path, *, one_decode: bool) -> lis
         listed.append([*binary, "-i", str(source), "-vn", *sound, *hls, str(out / "audio" / "index.m3u8")])
     poster = ["-ss", "2", "-i", str(source), "-frames:v", "1", "-vf", "scale=1280:-2", str(out / "poster.webp")]
     palette = "fps=10,scale=480:-1:flags=lanczos,split[a][b];[a]palettegen=stats_mode=diff[p];"
-    palette += "[b][p]paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+    palette += "[b][p]paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle"
     gif = ["-ss", "1", "-t", "3", "-i", str(source), "-filter_complex", palette, str(out / "preview.gif")]
     wav = str(out / "speech.wav")
     voice = ["-i", str(source), "-vn", "-ac", "1", "-ar", "16000", wav]

@@ -64,6 +64,17 @@ def silent(seconds: float, name: str = "silent.mp4") -> Path:
     return make(name, *_pattern(seconds), *_FAST)
 
 
+def filtered(name: str, filters: str, seconds: float = 4) -> Path:
+    """A moving pattern, made odd by filters."""
+    return make(name, *_pattern(seconds), "-vf", filters, *_FAST)
+
+
+def static(seconds: float = 2, size: str = "640x360") -> Path:
+    """Television without a station: what no encoder can make small."""
+    noise = ("-f", "lavfi", "-i", f"nullsrc=s={size}:r=25:d={seconds}", "-vf", "noise=alls=100:allf=t+u:all_seed=1")
+    return make("static.mp4", *noise, *_FAST, "-crf", "12")
+
+
 def audio_only() -> Path:
     return make("audio_only.m4a", *_tone(2), *_AAC)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from anabranch.errors import OptionError
-from anabranch.media import ffmpeg
+from anabranch.media import ffmpeg, still
 from anabranch.tasks.image import Image
 from tests import clips, samples
 from tests.tasks.runner import do
@@ -56,14 +57,65 @@ def test_the_poster_is_the_frame_shown_at_its_moment_or_the_last(
     assert number(gray(output, storage, tmp_path)) == frame
 
 
-def test_without_a_moment_a_black_one_is_not_chosen(
+def spread_of(picture: bytes) -> float:
+    return statistics.pstdev(picture[::3])
+
+
+def test_without_a_moment_neither_black_nor_fading_frames_are_chosen(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
-    black = ("-f", "lavfi", "-i", "color=black:s=320x240:r=25:d=2", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=3")
-    joined = ("-filter_complex", "[0][1]concat=n=2:v=1:a=0", "-c:v", "libx264", "-preset", "ultrafast")
-    output = do(Image(), {"format": "png"}, clips.make("dark.mp4", *black, *joined), make_desk)
-    picture = gray(output, storage, tmp_path)
-    assert sum(picture) / len(picture) > 60
+    """Black for a second, a fade of two, a second of picture, and a fade out."""
+    source = clips.filtered("fades.mp4", "fade=in:st=1:d=2,fade=out:st=4.2:d=0.8", seconds=5)
+    shown = gray(do(Image(), {"format": "png"}, source, make_desk), storage, tmp_path)
+    whole = gray(do(Image(), {"start": 3.5, "format": "png"}, source, make_desk), storage, tmp_path)
+    assert statistics.mean(shown) == pytest.approx(statistics.mean(whole), abs=4)
+    assert spread_of(shown) > 0.95 * spread_of(whole)
+
+
+def test_without_a_moment_blurred_frames_are_not_chosen(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    """Out of focus but for the fourth of five seconds."""
+    source = clips.filtered("focus.mp4", "gblur=sigma=3:enable='not(between(t,3,4))'", seconds=5)
+    shown = gray(do(Image(), {"format": "png"}, source, make_desk), storage, tmp_path)
+    sharp = gray(do(Image(), {"start": 3.5, "format": "png"}, source, make_desk), storage, tmp_path)
+    blurred = gray(do(Image(), {"start": 2, "format": "png"}, source, make_desk), storage, tmp_path)
+    edges = [still.look(one, one, one, 320).sharpness for one in (blurred, shown, sharp)]
+    assert edges[1] > 0.7 * edges[2] > 3 * edges[0]
+
+
+def test_without_a_moment_a_flash_is_not_chosen(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    """A strobe light: white all the time but for half a second."""
+    source = clips.filtered("flash.mp4", "drawbox=t=fill:color=white:enable='not(between(t,1.6,2.1))'")
+    shown = gray(do(Image(), {"format": "png"}, source, make_desk), storage, tmp_path)
+    assert statistics.mean(shown) < 180
+    assert spread_of(shown) > 40
+
+
+def test_a_film_that_is_black_has_a_poster_all_the_same(make_desk: Callable[..., Desk]) -> None:
+    source = clips.filtered("black.mp4", "drawbox=t=fill:color=black", seconds=1)
+    output = do(Image(), {"format": "png"}, source, make_desk)
+    assert (output.facts["width"], output.facts["height"]) == (320, 240)
+
+
+@pytest.mark.parametrize("clip", [clips.one_frame, clips.late_video])
+def test_a_moment_is_found_in_odd_sources(
+    clip: Any, make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    shown = gray(do(Image(), {"format": "png"}, clip(), make_desk), storage, tmp_path)
+    assert spread_of(shown) > 50
+
+
+def test_what_was_looked_at_is_what_is_shown(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    """All is black but one frame, which is shown at one of the moments: its neighbours would not do."""
+    source = clips.filtered("glimpse.mp4", "drawbox=t=fill:color=black:enable='not(between(t,1.51,1.55))'")
+    assert any(1.52 <= moment_s < 1.56 for moment_s in still.moments(0, 3.96, [0.0], 0.1))
+    shown = gray(do(Image(), {"format": "png"}, source, make_desk), storage, tmp_path)
+    assert statistics.mean(shown) > 60
 
 
 @pytest.mark.parametrize(

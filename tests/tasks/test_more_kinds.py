@@ -46,11 +46,50 @@ def test_an_animation_as_webp_moves_at_the_rate_that_was_asked_for(
     assert data.count(b"ANMF") == 5
 
 
-def test_an_animation_of_more_than_a_minute_is_refused(make_desk: Callable[..., Desk]) -> None:
+def test_an_animation_as_mp4_is_tiny_silent_and_plays_before_it_is_loaded(
+    make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    made = do(kind_named("animation"), {"format": "mp4", "start": 1}, samples.animation_mp4(), make_desk)
+    assert made.main is not None
+    assert (made.kind, made.type, made.main.name) == ("video", "video/mp4", "preview.mp4")
+    seen = probe(storage.path(made.main.key), tmp_path)
+    assert seen.video is not None
+    assert (seen.video.codec, seen.video.pixel_format, seen.audio) == ("h264", "yuv420p", ())
+    assert (seen.video.width, seen.video.height, seen.video.frames) == (480, 270, 75)
+    data = bytes_of(storage, made)
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert len(data) < 100_000
+
+
+def test_an_animation_as_mp4_is_encoded_to_weigh_what_it_may(make_desk: Callable[..., Desk]) -> None:
+    options = {"format": "mp4", "end": 2, "max_bytes": 60_000}
+    made = do(kind_named("animation"), options, clips.static(2, "480x270"), make_desk)
+    assert made.main is not None
+    assert made.main.size_bytes <= 60_000
+    assert made.facts["within_max_bytes"] is True
+
+
+@pytest.mark.parametrize(("rate", "fps"), [("25", 25), ("60", 30)])
+def test_an_animation_as_mp4_has_thirty_frames_a_second_at_most(
+    rate: str, fps: int, make_desk: Callable[..., Desk]
+) -> None:
+    source = clips.plain(1, rate=rate, name=f"rate{rate}.mp4")
+    assert do(kind_named("animation"), {"format": "mp4", "height": 96}, source, make_desk).facts["fps"] == fps
+
+
+def test_an_animation_weighs_what_it_may(make_desk: Callable[..., Desk]) -> None:
+    options = {"format": "gif", "end": 0.24, "max_bytes": 100_000}
+    made = do(kind_named("animation"), options, clips.static(1, "480x270"), make_desk)
+    assert made.main is not None
+    assert made.main.size_bytes <= 100_000
+
+
+@pytest.mark.parametrize("format_", ["gif", "mp4"])
+def test_an_animation_of_more_than_a_minute_is_refused(format_: str, make_desk: Callable[..., Desk]) -> None:
     kind = kind_named("animation")
     with pytest.raises(OptionError) as told:
         kind.plan(
-            kind.read_options({"end": 100}),
+            kind.read_options({"format": format_, "end": 100}),
             make_desk(clips.long_audio()).probe.__class__(
                 **{**vars(make_desk(clips.plain()).probe), "duration_s": 100.0, "video": _longer(make_desk)}
             ),

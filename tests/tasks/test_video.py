@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +53,86 @@ def test_one_frame_is_a_gif_of_one_frame(make_desk: Callable[..., Desk], storage
     seen = look(do(Video(), PREVIEW, clips.one_frame(), make_desk), storage, tmp_path)
     assert seen.video is not None
     assert seen.video.frames == 1
+
+
+@pytest.mark.parametrize("format_", ["gif", "webp"])
+def test_a_preview_that_fits_is_left_as_it_is(format_: str, make_desk: Callable[..., Desk]) -> None:
+    made = do(Video(), {"format": format_, "end": 1}, clips.plain(), make_desk).facts
+    assert (made["width"], made["height"], made["fps"]) == (320, 240, 12.5)
+    assert made["within_max_bytes"] is True
+
+
+@pytest.mark.parametrize(("format_", "most"), [("gif", 300_000), ("webp", 120_000)])
+def test_a_preview_is_made_smaller_until_it_weighs_what_it_may(
+    format_: str, most: int, make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
+) -> None:
+    """Noise, which is the worst there is."""
+    given = {"format": format_, "end": 0.64, "width": 480, "max_bytes": most}
+    output = do(Video(), given, clips.static(1, "480x270"), make_desk)
+    assert output.main is not None
+    assert output.main.size_bytes <= most
+    assert output.facts["within_max_bytes"] is True
+    assert 160 <= output.facts["width"] < 480
+    assert output.facts["width"] / output.facts["height"] == pytest.approx(16 / 9, rel=0.03)
+    if format_ == "gif":
+        seen = look(output, storage, tmp_path)
+        assert seen.video is not None
+        assert (seen.video.width, seen.video.height) == (output.facts["width"], output.facts["height"])
+        assert seen.video.frames == round(0.64 * output.facts["fps"])
+
+
+def test_a_preview_that_cannot_be_small_enough_is_as_small_as_it_gets_and_says_so(
+    make_desk: Callable[..., Desk],
+) -> None:
+    given = {"format": "gif", "end": 0.64, "width": 480, "max_bytes": 10_000}
+    output = do(Video(), given, clips.static(1, "480x270"), make_desk)
+    assert output.main is not None
+    assert output.main.size_bytes > 10_000
+    assert output.facts["within_max_bytes"] is False
+    assert (output.facts["width"], output.facts["height"], output.facts["fps"]) == (160, 90, 8.333)
+
+
+def test_a_preview_of_noise_weighs_three_megabytes_at_most(make_desk: Callable[..., Desk]) -> None:
+    """By default; two seconds of it would be seven megabytes at its own size."""
+    output = do(Video(), {"format": "gif"}, clips.static(2), make_desk)
+    assert output.main is not None
+    assert 1_500_000 < output.main.size_bytes <= 3_000_000
+
+
+def test_what_was_asked_for_is_never_exceeded_by_making_it_smaller(make_desk: Callable[..., Desk]) -> None:
+    given = {"format": "gif", "end": 0.6, "width": 300, "height": 300, "fit": "cover", "fps": 5, "max_bytes": 60_000}
+    made = do(Video(), given, clips.static(1, "480x270"), make_desk).facts
+    assert made["width"] == made["height"] < 270
+    assert made["fps"] == 5
+
+
+def test_progress_does_not_go_back_when_a_preview_is_made_again(make_desk: Callable[..., Desk]) -> None:
+    told: list[float] = []
+    given = {"format": "gif", "end": 0.64, "max_bytes": 100_000}
+    source = clips.static(1, "480x270")
+    do(Video(), given, source, make_desk, on_progress=lambda done, speed: told.append(done))
+    assert told == sorted(told)
+    assert 0.5 < told[-1] <= 1
+
+
+def test_browsers_play_a_gif_at_the_rate_that_was_asked_for(
+    make_desk: Callable[..., Desk], storage: FileStorage
+) -> None:
+    """They show a frame of less than two hundredths of a second for ten."""
+    output = do(Video(), {"format": "gif", "end": 0.5, "width": 64, "fps": 60}, clips.plain(1, rate="60"), make_desk)
+    assert output.main is not None
+    data = storage.path(output.main.key).read_bytes()
+    # The graphic control extension of each frame (GIF89a, section 23).
+    delays = [int.from_bytes(found[1], "little") for found in re.finditer(rb"\x21\xf9\x04.(..).\x00", data, re.DOTALL)]
+    assert len(delays) == 25
+    assert set(delays) == {2}
+
+
+@pytest.mark.parametrize("format_", ["gif", "webp"])
+def test_a_film_that_stands_still_has_a_preview(format_: str, make_desk: Callable[..., Desk]) -> None:
+    made = do(Video(), {"format": format_}, clips.filtered("black.mp4", "drawbox=t=fill:color=black", 1), make_desk)
+    assert (made.facts["width"], made.facts["height"]) == (320, 240)
+    assert made.facts["duration"] == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +197,8 @@ def test_a_gif_of_minutes_is_refused(tmp_path: Path) -> None:
     [
         ({"start": 4, "end": 1}, "end (1 s) must come after start (4 s)"),
         ({"format": "gif", "codec": "h264"}, "codec h264 does not go with format gif"),
+        ({"max_bytes": 1_000_000}, "max_bytes does not go with format mp4"),
+        ({"format": "gif", "max_bytes": 10}, "greater than or equal to 10000"),
         ({"codec": "vp9"}, "codec vp9 does not go with format mp4"),
         ({"codec": "theora"}, "'theora'"),
         ({"fps": 500}, "less than or equal to 60"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from anabranch.media import ffmpeg, opening, picture
+from anabranch.media import ffmpeg, opening, picture, still
 from anabranch.media.fit import Fitted, FitWord, fit
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.desk import StoredFile, check_picture
@@ -27,6 +27,10 @@ _ENCODERS = {"webp": "libwebp", "jpeg": "mjpeg", "png": "png", "avif": "libsvtav
 _WEBP = {"very_low": 30, "low": 50, "medium": 75, "high": 85, "very_high": 95}
 _JPEG = {"very_low": 20, "low": 10, "medium": 5, "high": 3, "very_high": 2}
 _AVIF = {"very_low": 50, "low": 42, "medium": 34, "high": 28, "very_high": 20}
+# Long enough for a fade or a pan to be seen, short enough for a face to keep still.
+_GAP_S = 0.1
+# The longer side of what is looked at, in pixels: a blur that shows in a poster shows in it as well.
+_LOOK_SIDE = 320
 
 
 class ImageOptions(Options):
@@ -120,16 +124,25 @@ def _encoder(options: ImageOptions) -> list[str]:
 
 
 def _best_moment(desk: Desk, video: VideoTrack) -> float:
-    """A moment worth showing: of a few spread over the first half, the one whose picture holds most.
+    """A moment worth showing: of several, the one that scores best (`media/still.py`); the first of equals."""
+    last_s = max(video.start_s, video.end_s - 1 / float(video.frame_rate))
+    moments = still.moments(video.start_s, last_s, video.keyframes_s, _GAP_S)
+    return max(moments, key=lambda moment_s: still.score(_look(desk, video, moment_s)))
 
-    The measure is the size of the frame as a small JPEG: black, blurred and empty frames compress to little.
-    """
-    length_s = video.end_s - video.start_s
-    moments = [video.start_s + length_s * share for share in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)]
-    small = fit((video.display_width, video.display_height), 160, None)
-    sizes = {}
-    for moment_s in moments:
-        file = desk.scratch / "look.jpeg"
-        _take(desk, video, moment_s, small, ImageOptions(format="jpeg"), file)
-        sizes[moment_s] = file.stat().st_size
-    return max(moments, key=lambda moment_s: sizes[moment_s])
+
+def _look(desk: Desk, video: VideoTrack, moment_s: float) -> still.Look:
+    """Look at the frame that is shown at a moment, and at those a little before and after it."""
+    size = (video.display_width, video.display_height)
+    small = fit(size, *((_LOOK_SIDE, None) if size[0] >= size[1] else (None, _LOOK_SIDE)))
+    first_s = moment_s - _GAP_S
+    # up: each is the frame that is shown at its moment, as in the poster; near would take a later one.
+    grid = f"fps=fps=1/{_GAP_S}:start_time={first_s:.6f}:round=up,tpad=stop_mode=clone:stop=3"
+    filters = ",".join([grid, *picture.upright(video, desk.ffmpeg), small.filters(), "scale=out_range=pc,format=gray"])
+    file = desk.scratch / "look.gray"
+    arguments = ["-threads", str(desk.threads), *opening.arguments(desk.source, desk.probe, first_s)]
+    arguments += ["-map", f"0:{video.index}", "-vf", filters, "-frames:v", "3", "-f", "rawvideo", str(file)]
+    ffmpeg.run(desk.ffmpeg, arguments, making="a look at a moment", scratch=desk.scratch, cancel=desk.cancel)
+    raw, pixels = file.read_bytes(), small.size[0] * small.size[1]
+    seen = [raw[start : start + pixels] for start in range(0, len(raw), pixels)]
+    # A film that is damaged here has nothing to show.
+    return still.look(seen[0], seen[1], seen[2], small.size[0]) if len(seen) == 3 else still.Look()
