@@ -9,6 +9,7 @@ import inngest
 import pytest
 import sqlalchemy as sa
 
+from anabranch.engine.driver import ASKED_AT_ONCE
 from anabranch.engine.events import Event
 from tests.engine.apps import new_client, run, running
 
@@ -71,6 +72,34 @@ async def test_steps_side_by_side_do_run_at_the_same_time(tmp_path: Path) -> Non
 
     async with running(tmp_path, client, [fan]) as engine:
         assert (await run(engine, "go")).status == "completed"
+
+
+async def test_of_many_steps_side_by_side_a_few_are_asked_for_at_once_in_their_order(tmp_path: Path) -> None:
+    client = new_client()
+    begun: list[int] = []
+    ended = 0
+    most = 0
+
+    @client.create_function(fn_id="fan", trigger=inngest.TriggerEvent(event="go"))
+    async def fan(ctx: inngest.Context) -> None:
+        async def work(number: int) -> None:
+            nonlocal ended, most
+            begun.append(number)
+            most = max(most, len(begun) - ended)
+            await asyncio.sleep(0.02)
+            ended += 1
+
+        def step(number: int) -> Any:
+            return lambda: ctx.step.run(f"work{number}", lambda: work(number))
+
+        await ctx.group.parallel(tuple(step(number) for number in range(3 * ASKED_AT_ONCE)))
+
+    async with running(tmp_path, client, [fan]) as engine:
+        assert (await run(engine, "go")).status == "completed"
+    assert 1 < most <= ASKED_AT_ONCE
+    assert sorted(begun) == list(range(3 * ASKED_AT_ONCE))
+    # Calls that are made at the same time may overtake each other, but none that were made long before.
+    assert all(abs(number - place) <= ASKED_AT_ONCE for place, number in enumerate(begun))
 
 
 async def test_only_the_step_that_failed_is_tried_again(tmp_path: Path) -> None:
