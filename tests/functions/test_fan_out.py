@@ -111,7 +111,9 @@ async def test_media_is_playable_long_before_it_is_ready(tmp_path: Path) -> None
 
 async def test_what_is_said_joins_the_package_as_captions_under_the_same_address(tmp_path: Path) -> None:
     film = clips.make(
-        "spoken.mkv", "-i", str(clips.no_audio()), "-i", str(samples.speech_wav()), "-c:v", "copy", "-c:a", "pcm_s16le"
+        "spoken.mkv",
+        *("-i", str(clips.no_audio()), "-t", "8", "-i", str(samples.speech_wav())),
+        *("-c:v", "copy", "-c:a", "pcm_s16le"),
     )
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
         run_id = await upload(app, "med_1", str(film))
