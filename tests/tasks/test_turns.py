@@ -44,8 +44,13 @@ def test_an_endless_stream_of_short_films_does_not_keep_a_long_one_from_its_end(
 
 
 def test_urgent_pieces_take_no_core_from_the_others() -> None:
-    assert turns.places(Piece("poster", urgent=True), 1).keys() == {"urgent"}
-    assert turns.places(piece(), 1) == {"cpu": 1}
+    assert "cpu" not in turns.places("image", Piece("render", urgent=True), 1)
+    assert turns.places("adaptive_video", piece(), 1) == {"cpu": 1}
+
+
+def test_a_poster_does_not_wait_behind_previews() -> None:
+    render = Piece("render", urgent=True)
+    assert turns.places("image", render, 2).keys().isdisjoint(turns.places("video", render, 2))
 
 
 def test_what_is_not_urgent_gives_way_to_what_is() -> None:
@@ -54,5 +59,5 @@ def test_what_is_not_urgent_gives_way_to_what_is() -> None:
 
 def test_speech_takes_a_core_and_one_of_half_as_many_models() -> None:
     speech = Piece("transcribe", slot="speech")
-    assert turns.places(speech, 1) == {"cpu": 1, "speech": 1}
-    assert turns.places(speech, 8) == {"cpu": 8, "speech": 4}
+    assert turns.places("audio", speech, 1) == {"cpu": 1, "speech": 1}
+    assert turns.places("audio", speech, 8) == {"cpu": 8, "speech": 4}

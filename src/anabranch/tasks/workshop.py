@@ -126,7 +126,7 @@ class Workshop:
             return done
         created_at = await self._check_wanted(order)
         path, _ = await self._look(order.input)
-        async with self._slot(piece, created_at):
+        async with self._slot(order.kind, piece, created_at):
             attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, piece.name)
             with structlog.contextvars.bound_contextvars(task=order.id, piece=piece.name, attempt=attempt):
                 return await self._attempt(order, piece, seen, path, attempt)
@@ -236,8 +236,8 @@ class Workshop:
             shutil.rmtree(desk, ignore_errors=True)
 
     @asynccontextmanager
-    async def _slot(self, piece: Piece, created_at: int) -> AsyncIterator[None]:
-        limits = turns.places(piece, self._tools.cpu_slots)
+    async def _slot(self, kind: str, piece: Piece, created_at: int) -> AsyncIterator[None]:
+        limits = turns.places(kind, piece, self._tools.cpu_slots)
         async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
             yield
 
