@@ -46,15 +46,23 @@ lock: setup
 	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/dev.txt
 	$(BIN)/uv pip compile -q requirements/samples.in --no-deps --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -o requirements/samples.txt
+	$(BIN)/uv pip compile -q --group bench -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/bench.txt
 
 # Write docs/openapi.json anew, after a change of the API.
 openapi: setup
 	$(BIN)/python scripts/write_openapi.py
 
-# Measure: the engine, the main job against bare tools, the server, the search, the GIF.
+# Measure, each a little: the engine, the main job and HLS against bare tools, workers, growth, fairness, the server, …
 bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/hls.py
+	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/fairness.py
+	$(BIN)/python benchmarks/playable.py
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/gif.py

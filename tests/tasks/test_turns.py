@@ -44,8 +44,14 @@ def test_an_endless_stream_of_short_films_does_not_keep_a_long_one_from_its_end(
 
 
 def test_urgent_pieces_take_no_core_from_the_others() -> None:
-    assert turns.places(Piece("poster", urgent=True), 1, 8 << 30).keys() == {"urgent"}
-    assert turns.places(piece(), 1, 8 << 30) == {"cpu": 1}
+    assert "cpu" not in turns.places("image", Piece("render", urgent=True), 1, 8 << 30)
+    assert turns.places("adaptive_video", piece(), 1, 8 << 30) == {"cpu": 1}
+
+
+def test_a_poster_does_not_wait_behind_previews() -> None:
+    render = Piece("render", urgent=True)
+    lanes = [turns.places(kind, render, 2, 8 << 30).keys() for kind in ("image", "video")]
+    assert lanes[0].isdisjoint(lanes[1])
 
 
 def test_what_is_not_urgent_gives_way_to_what_is() -> None:
@@ -54,7 +60,7 @@ def test_what_is_not_urgent_gives_way_to_what_is() -> None:
 
 def test_speech_takes_a_core_and_no_more_memory_than_there_is_to_spare() -> None:
     speech = Piece("transcribe", slot="speech")
-    assert turns.places(speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}
-    assert turns.places(speech, 2, 8 << 30) == {"cpu": 2, "speech": 2}
-    assert turns.places(speech, 8, 8 << 30) == {"cpu": 8, "speech": 4}
-    assert turns.places(speech, 8, 1 << 30) == {"cpu": 8, "speech": 1}
+    assert turns.places("audio", speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}
+    assert turns.places("audio", speech, 2, 8 << 30) == {"cpu": 2, "speech": 2}
+    assert turns.places("audio", speech, 8, 8 << 30) == {"cpu": 8, "speech": 4}
+    assert turns.places("audio", speech, 8, 1 << 30) == {"cpu": 8, "speech": 1}

@@ -27,14 +27,15 @@ def due_ms(created_at: int, piece: Piece) -> int:
     return created_at + round(piece.position_s * _PUT_OFF * 1000)
 
 
-def places(piece: Piece, cores: int, memory_bytes: int) -> dict[str, int]:
-    """The places that a piece takes, and how many there are of each.
+def places(kind: str, piece: Piece, cores: int, memory_bytes: int) -> dict[str, int]:
+    """The places that a piece of a task of this kind takes, and how many there are of each.
 
     Encoders and models have one thread, so a core is a place. Urgent pieces are few and short: they take no place from
-    the others, who give way by `nice` instead.
+    the others, who give way by `nice` instead. Each kind of them has a lane of its own, so that a poster, which takes
+    a fraction of a second, does not wait behind the previews of ten uploads.
     """
     if piece.urgent:
-        return {"urgent": max(1, cores // 2)}
+        return {f"urgent {kind}": max(1, cores // 2)}
     if piece.slot == "speech":
         return {"cpu": cores, "speech": speech_places(cores, memory_bytes)}
     return {"cpu": cores}

@@ -134,7 +134,7 @@ class Workshop:
             planned = await self._planned(order)
             piece = planned.pieces[name]
             path, _ = await self._look(order.input)
-            async with self._slot(piece, created_at):
+            async with self._slot(order.kind, piece, created_at):
                 attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, name)
                 with structlog.contextvars.bound_contextvars(task=order.id, piece=name, attempt=attempt):
                     await self._attempt(order, piece, planned.probe, path, attempt)
@@ -277,8 +277,8 @@ class Workshop:
             shutil.rmtree(desk, ignore_errors=True)
 
     @asynccontextmanager
-    async def _slot(self, piece: Piece, created_at: int) -> AsyncIterator[None]:
-        limits = turns.places(piece, self._tools.cpu_slots, _MEMORY_BYTES)
+    async def _slot(self, kind: str, piece: Piece, created_at: int) -> AsyncIterator[None]:
+        limits = turns.places(kind, piece, self._tools.cpu_slots, _MEMORY_BYTES)
         async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
             yield
 
