@@ -280,6 +280,7 @@ def test_two_commands_do_not_work_in_the_same_folder(tmp_path: Path) -> None:
     assert err.startswith("home_in_use: Process 4711 ")
 
 
+@pytest.mark.slow
 def test_a_person_sees_how_each_branch_ended(tmp_path: Path) -> None:
     code, out, _ = finish(command("run", clips.no_audio(), "-o", tmp_path / "out"))
     assert code == 0
@@ -291,10 +292,10 @@ def test_a_person_sees_how_each_branch_ended(tmp_path: Path) -> None:
     ("clip", "code"),
     [
         (lambda: clips.posing("only words"), "not_media"),
-        (lambda: clips.posing(""), "empty_file"),
-        (clips.no_index, "truncated"),
+        pytest.param(lambda: clips.posing(""), "empty_file", marks=pytest.mark.slow),
+        pytest.param(clips.no_index, "truncated", marks=pytest.mark.slow),
         (lambda: Path("/nowhere/film.mp4"), "source_missing"),
-        (lambda: Path("/tmp"), "source_unreadable"),
+        pytest.param(lambda: Path("/tmp"), "source_unreadable", marks=pytest.mark.slow),
     ],
 )
 def test_a_source_that_cannot_be_used_is_told_and_leaves_nothing(clip: Any, code: str, tmp_path: Path) -> None:
@@ -309,7 +310,11 @@ def test_a_source_that_cannot_be_used_is_told_and_leaves_nothing(clip: Any, code
 
 @pytest.mark.parametrize(
     ("status", "code", "tries"),
-    [(404, "source_not_found", 1), (403, "source_forbidden", 1), (500, "source_unreachable", 4)],
+    [
+        (404, "source_not_found", 1),
+        pytest.param(403, "source_forbidden", 1, marks=pytest.mark.slow),
+        pytest.param(500, "source_unreachable", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_an_address_that_refuses_is_told(
     status: int, code: str, tries: int, httpserver: HTTPServer, tmp_path: Path
@@ -321,6 +326,7 @@ def test_an_address_that_refuses_is_told(
     assert tries <= len(httpserver.log) <= 4 * tries
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -329,6 +335,7 @@ def test_a_host_that_does_not_exist_is_told(tmp_path: Path) -> None:
     assert record["error"]["code"] == "source_unreachable"
 
 
+@pytest.mark.slow
 def test_a_film_at_an_address_is_fetched_once_for_all_branches(httpserver: HTTPServer, tmp_path: Path) -> None:
     httpserver.expect_request("/film.mp4").respond_with_data(clips.plain().read_bytes())
     record = run_json(httpserver.url_for("/film.mp4"), tmp_path / "out")
@@ -337,6 +344,7 @@ def test_a_film_at_an_address_is_fetched_once_for_all_branches(httpserver: HTTPS
     assert not [path for path in (tmp_path / "out/.anabranch/scratch/sources").iterdir() if path.suffix != ".lock"]
 
 
+@pytest.mark.slow
 def test_an_output_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     status, _, err = finish(command("run", clips.plain(), "-o", tmp_path / "file" / "out"))
@@ -356,6 +364,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_told_and_nothing_is_half_written(small_disk: Path) -> None:
     record = run_json(clips.plain(), small_disk / "out")
     assert record["status"] == "failed"

@@ -124,6 +124,7 @@ def test_runs_of_a_function_are_cancelled_by_what_their_event_says(server: Serve
     assert cancelled["data"]["cancelled"] == []
 
 
+@pytest.mark.slow
 def test_keys_are_made_listed_and_revoked_on_the_command_line(server: Server) -> None:
     environment = node.environment(ANABRANCH_HOME=str(server.home))
 

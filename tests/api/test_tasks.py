@@ -210,7 +210,7 @@ def test_cancelling_ends_the_encode_within_two_seconds_and_removes_what_it_wrote
 
 
 def test_deleting_a_task_removes_its_output_and_the_task(server: Server, plain_url: str) -> None:
-    made = server.post("/tasks", {"input": plain_url, "kind": "image"})
+    made = server.post("/tasks", {"input": plain_url, "kind": "image", "options": {"start": 1}})
     url = server.task(made["id"], "completed")["output"]["url"]
     assert httpx2.get(url).status_code == 200
     assert server.api.delete(f"/tasks/{made['id']}").json()["deleted"]

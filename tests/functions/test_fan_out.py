@@ -94,6 +94,7 @@ async def test_an_upload_branches_and_rejoins(tmp_path: Path, performed: Callabl
     }
 
 
+@pytest.mark.slow
 async def test_media_is_playable_long_before_it_is_ready(tmp_path: Path) -> None:
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
         run_id = await upload(app, "med_1", str(clips.plain(20, name="twenty.mp4")))
@@ -109,6 +110,7 @@ async def test_media_is_playable_long_before_it_is_ready(tmp_path: Path) -> None
         assert playable.data["output"]["url"] == (film.output or {})["url"]
 
 
+@pytest.mark.slow
 async def test_what_is_said_joins_the_package_as_captions_under_the_same_address(tmp_path: Path) -> None:
     film = clips.make(
         "spoken.mkv",
@@ -146,6 +148,7 @@ async def test_what_is_said_joins_the_package_as_captions_under_the_same_address
         assert set(app.storage.keys("media/med_1/")) == named
 
 
+@pytest.mark.slow
 async def test_a_package_that_failed_is_made_whole_when_its_run_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,13 @@ class Size(Kind[SizeOptions]):
         return Output("text", "text/plain", stored, (stored,))
 
 
-EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS.values(), Size()], ids=lambda kind: kind.name)
+# What these do, others do for them.
+_SLOW = ("animation", "speech", "subtitles")
+EVERY_KIND = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind.name in _SLOW else ()) for kind in (*KINDS.values(), Size())],
+    ids=lambda kind: kind.name,
+)
 
 
 @EVERY_KIND
