@@ -266,6 +266,7 @@ def test_a_record_that_failed_is_tried_again_by_the_same_command(tmp_path: Path)
     assert named == {mended["id"]}
 
 
+@pytest.mark.slow
 def test_two_commands_do_not_work_in_the_same_folder(tmp_path: Path) -> None:
     import fcntl
 

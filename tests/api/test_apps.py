@@ -140,6 +140,7 @@ def test_an_app_registers_itself_when_it_is_asked_to(server: Server) -> None:
         assert {one["id"] for one in known["own"]["functions"]} == {"own-count", "own-fail"}
 
 
+@pytest.mark.slow
 def test_the_functions_of_the_server_itself_cannot_be_called_unsigned(server: Server) -> None:
     address = f"{server.url}/api/inngest?fnId=anabranch-process-task&stepId=step"
     for headers in ({}, {"x-inngest-server-kind": "dev"}, {"x-inngest-signature": "t=1&s=00"}):

@@ -41,6 +41,7 @@ def test_options_may_stand_beside_the_input_and_the_input_may_be_called_url(serv
     assert (done["output"]["width"], done["output"]["format"], done["ref"]) == (64, "jpeg", "small")
 
 
+@pytest.mark.slow
 def test_an_output_is_an_input_by_its_address_and_by_its_file_id(server: Server, plain_url: str) -> None:
     first = server.post("/tasks", {"input": plain_url, "kind": "video", "options": {"width": 160, "end": 1}})
     output = server.task(first["id"], "completed", "failed")["output"]
@@ -209,6 +210,7 @@ def test_cancelling_ends_the_encode_within_two_seconds_and_removes_what_it_wrote
         assert server.post(f"/tasks/{made['id']}/cancel", status=200)["status"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_deleting_a_task_removes_its_output_and_the_task(server: Server, plain_url: str) -> None:
     made = server.post("/tasks", {"input": plain_url, "kind": "image", "options": {"start": 1}})
     url = server.task(made["id"], "completed")["output"]["url"]

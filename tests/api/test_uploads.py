@@ -54,6 +54,7 @@ def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server)
     assert httpx2.head(url, headers=TUS).headers["upload-offset"] == str(len(clip))
 
 
+@pytest.mark.slow
 def test_an_upload_may_begin_with_its_bytes_or_without_its_length(server: Server) -> None:
     clip = clips.plain().read_bytes()
     made = server.api.post("/uploads", content=clip, headers={**PART, "upload-length": str(len(clip))})

@@ -104,6 +104,7 @@ def test_a_delivery_is_tried_again_until_it_is_heard_and_each_attempt_is_logged(
     server.api.delete(f"/webhooks/endpoints/{endpoint['id']}")
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_gone_or_paused_is_told_no_more(server: Server, receiver: Receiver, plain_url: str) -> None:
     receiver.answers = [410]
     endpoint = server.post("/webhooks/endpoints", {"url": receiver.url, "topics": ["task.created"]})

@@ -381,6 +381,7 @@ async def test_a_sleep_that_was_left_ends_when_it_would_have(tmp_path: Path) -> 
     assert nap.due_at / 1000 - started < 2.5
 
 
+@pytest.mark.slow
 async def test_a_run_outlives_a_database_that_fails_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ async def test_a_package_that_failed_is_made_whole_when_its_run_is_done_again(
         assert all(app.storage.exists(file["key"]) for file in (mended.output or {})["files"])
 
 
+@pytest.mark.slow
 async def test_a_storyboard_that_fails_does_not_keep_the_film_from_playing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +244,7 @@ async def test_a_film_without_sound_is_ready_without_a_transcript(tmp_path: Path
     assert branch(record, "audio-transcription")["reason"] == "no_audio_stream"
 
 
+@pytest.mark.slow
 async def test_sound_alone_is_ready_without_pictures(tmp_path: Path) -> None:
     record, _, _ = await run(tmp_path, clips.audio_only())
     assert record["status"] == "ready"
@@ -259,6 +261,7 @@ async def test_the_same_upload_is_done_once(tmp_path: Path, performed: Callable[
     assert set(counted.values()) == {1}
 
 
+@pytest.mark.slow
 async def test_nothing_is_kept_that_no_output_names(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
     performed(video=[EncodeError("encode_failed", "no luck")])
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
@@ -271,6 +274,7 @@ async def test_nothing_is_kept_that_no_output_names(tmp_path: Path, performed: C
     assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 async def test_a_piece_whose_result_the_engine_lost_is_not_done_again(
     tmp_path: Path, performed: Callable[..., Counter[str]]
 ) -> None:

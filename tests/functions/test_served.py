@@ -115,6 +115,7 @@ class Server:
         return {"ctx": context, "event": event, "events": [event], "steps": steps, "use_api": False}
 
 
+@pytest.mark.slow
 def test_the_same_functions_run_when_an_inngest_server_drives_them(served: tuple[str, Any]) -> None:
     url, database = served
     data = {"mediaId": "med_1", "sourceUrl": str(clips.plain())}

@@ -29,6 +29,7 @@ def test_lines_are_handed_on_as_they_come(tmp_path: Path) -> None:
     assert (finished.returncode, finished.log) == (3, "no\n")
 
 
+@pytest.mark.slow
 def test_a_nice_child_leaves_the_core_to_one_that_is_not(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     busy = f"import os, time; os.sched_setaffinity(0, [{core}]); until = time.monotonic() + 1.5\n"

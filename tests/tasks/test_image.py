@@ -72,6 +72,7 @@ def test_without_a_moment_neither_black_nor_fading_frames_are_chosen(
     assert spread_of(shown) > 0.95 * spread_of(whole)
 
 
+@pytest.mark.slow
 def test_without_a_moment_blurred_frames_are_not_chosen(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_ladder_can_be_asked_for(make_desk: Callable[..., Desk], storage: File
     assert found[1280, 720].average_bandwidth < 550_000
 
 
+@pytest.mark.slow
 def test_quality_and_preset_change_what_a_package_costs(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
     source = clips.plain(2, name="plain.mp4")
     low = do(KIND, {"quality": "very_low"}, source, make_desk)

@@ -27,6 +27,7 @@ def look(output: Output, storage: FileStorage, scratch: Path) -> Probe:
     return probe(storage.path(output.main.key), scratch)
 
 
+@pytest.mark.slow
 def test_the_preview_of_a_film_is_a_gif_of_three_seconds(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
