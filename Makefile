@@ -28,11 +28,12 @@ serve: setup
 
 # Set up, then run every check and every test.
 test: setup check
-	$(BIN)/pytest -n 2 --durations=15
+	$(BIN)/pytest -n 2 --durations=15 -m "not alone"
+	$(BIN)/pytest -m alone
 
 # Set up, then run the tests that take seconds.
 test-quick: setup
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not alone"
 
 # Lint, format and types.
 check: setup

@@ -50,8 +50,8 @@ class Server:
         assert self.process.stdout is not None
         if not self.key:
             self.key = self.process.stdout.readline().strip()
-        self.api = httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=60)
-        until(self._answers, 30)
+        self.api = httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=120)
+        until(self._answers, 60)
         return self
 
     def _answers(self) -> bool:
@@ -109,11 +109,11 @@ class Server:
 
     def media(self, media_id: str, *statuses: str) -> Json:
         """The media row, once it has one of these statuses."""
-        return until(lambda: (row := self.get(f"/media/{media_id}"))["status"] in statuses and row, 60)
+        return until(lambda: (row := self.get(f"/media/{media_id}"))["status"] in statuses and row, 150)
 
     def task(self, task_id: str, *statuses: str) -> Json:
         """The task, once it has one of these statuses."""
-        return until(lambda: (row := self.get(f"/tasks/{task_id}"))["status"] in statuses and row, 60)
+        return until(lambda: (row := self.get(f"/tasks/{task_id}"))["status"] in statuses and row, 150)
 
     def children(self) -> list[str]:
         """Command lines of what the server has started and not ended."""

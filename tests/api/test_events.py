@@ -81,8 +81,8 @@ def test_a_run_is_cancelled_and_done_again_from_a_step(server: Server) -> None:
     clip = clips.plain(30, "1280x720", "30", "long.mp4")
     with elsewhere(clip.parent) as url:
         made = server.post("/tasks", {"input": f"{url}/long.mp4", "kind": "adaptive_video"})
-        run_id = until(lambda: server.get(f"/tasks/{made['id']}")["run_id"], 20)
-        until(lambda: any(made["id"] in line for line in server.children()), 30)
+        run_id = until(lambda: server.get(f"/tasks/{made['id']}")["run_id"], 60)
+        until(lambda: any(made["id"] in line for line in server.children()), 60)
         assert server.api.delete(f"/v1/runs/{run_id}").json()["data"]["status"] == "Cancelled"
         until(lambda: not any(made["id"] in line for line in server.children()), 5)
         assert server.api.delete(f"/v1/runs/{run_id}").json()["code"] == "run_ended"
@@ -93,7 +93,7 @@ def test_a_run_is_cancelled_and_done_again_from_a_step(server: Server) -> None:
 def test_a_finished_run_is_done_again(server: Server, plain_url: str) -> None:
     made = server.post("/tasks", {"input": plain_url, "kind": "image"})
     run_id = server.task(made["id"], "completed")["run_id"]
-    first = until(lambda: (one := server.get(f"/v1/runs/{run_id}")["data"])["status"] == "Completed" and one, 10)
+    first = until(lambda: (one := server.get(f"/v1/runs/{run_id}")["data"])["status"] == "Completed" and one, 60)
     again = server.post(f"/v1/runs/{run_id}/rerun", {"from_step": "join"})["data"]
     assert again["original_run_id"] == run_id
     done = until(
@@ -111,7 +111,7 @@ def test_a_failed_task_is_done_when_its_run_is_done_again(server: Server, tmp_pa
         assert failed["error_code"] == "source_not_found"
         (tmp_path / "late.mp4").write_bytes(clips.plain().read_bytes())
         server.post(f"/v1/runs/{failed['run_id']}/rerun")
-        done = until(lambda: (task := server.get(f"/tasks/{made['id']}"))["status"] == "completed" and task, 30)
+        done = until(lambda: (task := server.get(f"/tasks/{made['id']}"))["status"] == "completed" and task, 60)
     assert done["error"] is None
     assert httpx2.get(done["output"]["url"]).status_code == 200
 

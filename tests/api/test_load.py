@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.api.served import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 # A function that does nothing but leave its rows: the event names no delivery.
 EVENT = "webhook/delivery.created"
@@ -46,7 +46,7 @@ def test_a_thousand_events_at_once_are_all_taken_and_each_runs_once(tmp_path: Pa
 
     with serving(tmp_path / "home") as server:
         assert set(asyncio.run(burst(f"{server.url}/e/{server.key}"))) == {200}
-        until(lambda: "anabranch_runs" in server.api.get("/metrics").text, 10)
+        until(lambda: "anabranch_runs" in server.api.get("/metrics").text, 60)
         done = 'anabranch_runs{function_id="anabranch-deliver-webhook",status="Completed"} 1000.0'
         until(lambda: done.lower() in server.api.get("/metrics").text.lower(), 120)
         assert set(ended(server, ids[::50])) == {"Completed"}
@@ -124,7 +124,7 @@ def test_a_client_that_vanishes_leaves_no_process_and_no_file(tmp_path: Path) ->
             with socket.create_connection(("127.0.0.1", server.port)) as client:
                 client.sendall(request.encode())
                 time.sleep(0.5)
-        until(lambda: not list((server.home / "uploads").glob("once-*")), 10)
+        until(lambda: not list((server.home / "uploads").glob("once-*")), 60)
         assert server.get("/media") == []
         assert server.children() == []
         assert server.get("/health") == {"status": "ok"}

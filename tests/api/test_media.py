@@ -99,7 +99,7 @@ def test_what_is_not_media_fails_with_its_code(server: Server) -> None:
 def test_a_branch_is_done_again_alone_and_the_record_is_assembled_anew(server: Server, plain_media: str) -> None:
     before = server.get(f"/media/{plain_media}")
     assert server.post(f"/media/{plain_media}/branches/poster-image/retry", status=200)["media"]
-    until(lambda: server.get(f"/media/{plain_media}")["posterUrl"] not in (before["posterUrl"], None), 30)
+    until(lambda: server.get(f"/media/{plain_media}")["posterUrl"] not in (before["posterUrl"], None), 60)
     after = server.media(plain_media, "ready", "failed")
     assert (after["status"], after["percent"]) == ("ready", 100)
     assert after["branches"][0]["taskId"] == before["branches"][0]["taskId"]
@@ -138,7 +138,7 @@ def test_an_optional_branch_that_fails_degrades_and_is_repaired_with_all_others_
 @pytest.mark.slow
 def test_deleting_media_removes_every_byte_and_stops_what_is_done_for_it(server: Server) -> None:
     media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
-    until(lambda: any(media_id in line or "libx264" in line for line in server.children()), 30)
+    until(lambda: any(media_id in line or "libx264" in line for line in server.children()), 60)
     assert server.api.delete(f"/media/{media_id}").json()["deleted"]
     assert server.api.get(f"/media/{media_id}").status_code == 404
     time.sleep(0.5)

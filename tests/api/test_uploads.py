@@ -30,7 +30,7 @@ def create(server: Server, size: int, **headers: str) -> httpx2.Response:
 
 
 def patch(url: str, offset: int, part: bytes) -> httpx2.Response:
-    return httpx2.patch(url, content=part, headers={**PART, "upload-offset": str(offset)}, timeout=30)
+    return httpx2.patch(url, content=part, headers={**PART, "upload-offset": str(offset)}, timeout=120)
 
 
 def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server) -> None:
@@ -76,9 +76,11 @@ def test_what_is_against_the_protocol_is_refused(server: Server) -> None:
     assert httpx2.head(url).status_code == 412
     assert patch(url, 5, b"x").json()["code"] == "offset_mismatch"
     assert patch(url, 0, b"x" * 11).status_code == 413
-    wrong = httpx2.patch(url, content=b"x", headers={**TUS, "upload-offset": "0", "content-type": "text/plain"})
+    wrong = httpx2.patch(
+        url, content=b"x", headers={**TUS, "upload-offset": "0", "content-type": "text/plain"}, timeout=120
+    )
     assert wrong.status_code == 415
-    assert httpx2.patch(url, content=b"x", headers=PART).status_code == 400
+    assert httpx2.patch(url, content=b"x", headers=PART, timeout=120).status_code == 400
     assert server.api.post("/uploads", headers=TUS).status_code == 400
     assert create(server, 10**15).status_code == 413
     assert create(server, 10, **{"upload-metadata": "name !!"}).status_code == 400
@@ -118,7 +120,7 @@ def test_an_upload_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
         assert "resumed from 0\n" not in told
         media_id = told.split("media ")[1].split()[0]
         source = f"sources/{media_id}/source.mp4"
-        until(lambda: (server.home / "storage" / source).exists(), 10)
+        until(lambda: (server.home / "storage" / source).exists(), 60)
         assert (server.home / "storage" / source).read_bytes() == clip.read_bytes()
         assert server.api.delete(f"/media/{media_id}").status_code == 200
 

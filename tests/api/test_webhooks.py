@@ -61,7 +61,7 @@ def test_an_endpoint_is_told_what_it_asked_for_signed(server: Server, receiver: 
     endpoint = server.post("/webhooks/endpoints", {"url": receiver.url, "topics": ["media.*", "task.succeeded"]})
     media_id = server.post("/media", {"url": plain_url})["id"]
     server.media(media_id, "ready", "failed")
-    until(lambda: "media.ready" in [body["type"] for body in receiver.bodies()], 20)
+    until(lambda: "media.ready" in [body["type"] for body in receiver.bodies()], 60)
     mine = [body for body in receiver.bodies() if media_id in json.dumps(body)]
     types = [body["type"] for body in mine]
     expected = {
@@ -91,16 +91,16 @@ def test_a_delivery_is_tried_again_until_it_is_heard_and_each_attempt_is_logged(
     endpoint = server.post("/webhooks/endpoints", {"url": receiver.url, "topics": ["task.failed"]})
     server.post("/tasks", {"input": f"{plain_url}.gone", "kind": "image"})
     query = f"/webhooks/deliveries?endpoint_id={endpoint['id']}"
-    until(lambda: [one["status"] for one in server.get(query)] == ["delivered"], 20)
+    until(lambda: [one["status"] for one in server.get(query)] == ["delivered"], 60)
     (delivery,) = server.get(query)
     assert [attempt["status_code"] for attempt in delivery["attempts"]] == [500, 302, 200]
     assert delivery["attempts"][0]["answer"] == "seen"
     assert len({headers["webhook-id"] for headers, _ in receiver.told}) == 1
     assert server.post(f"/webhooks/deliveries/{delivery['id']}/replay", status=200) == {"replayed": 1}
-    until(lambda: len(receiver.told) == 4, 20)
+    until(lambda: len(receiver.told) == 4, 60)
     assert receiver.told[3][0]["webhook-id"] == receiver.told[0][0]["webhook-id"]
     assert server.post(f"/webhooks/endpoints/{endpoint['id']}/replay?since=0", status=200) == {"replayed": 1}
-    until(lambda: len(receiver.told) == 5, 20)
+    until(lambda: len(receiver.told) == 5, 60)
     server.api.delete(f"/webhooks/endpoints/{endpoint['id']}")
 
 
@@ -109,12 +109,12 @@ def test_an_endpoint_that_is_gone_or_paused_is_told_no_more(server: Server, rece
     receiver.answers = [410]
     endpoint = server.post("/webhooks/endpoints", {"url": receiver.url, "topics": ["task.created"]})
     server.post("/tasks", {"input": plain_url, "kind": "image"})
-    until(lambda: server.get(f"/webhooks/endpoints/{endpoint['id']}")["status"] == "disabled", 20)
+    until(lambda: server.get(f"/webhooks/endpoints/{endpoint['id']}")["status"] == "disabled", 60)
     server.task(server.post("/tasks", {"input": plain_url, "kind": "image"})["id"], "completed")
     assert len(receiver.told) == 1
     server.api.patch(f"/webhooks/endpoints/{endpoint['id']}", json={"status": "active"})
     server.post("/tasks", {"input": plain_url, "kind": "image"})
-    until(lambda: len(receiver.told) == 2, 20)
+    until(lambda: len(receiver.told) == 2, 60)
     server.api.patch(f"/webhooks/endpoints/{endpoint['id']}", json={"status": "paused"})
     server.task(server.post("/tasks", {"input": plain_url, "kind": "image"})["id"], "completed")
     assert len(receiver.told) == 2
@@ -126,7 +126,7 @@ def test_the_address_of_a_task_is_told_the_task_with_its_type(
 ) -> None:
     done = server.post("/tasks", {"input": plain_url, "kind": "image", "webhook_url": receiver.url})
     bad = server.post("/tasks", {"input": f"{plain_url}.gone", "kind": "image", "webhook_url": receiver.url})
-    until(lambda: len(receiver.told) == 2, 20)
+    until(lambda: len(receiver.told) == 2, 60)
     told = {body["id"]: body for body in receiver.bodies()}
     assert (told[done["id"]]["type"], told[done["id"]]["event"]) == ("job.succeeded", "task.completed")
     assert told[done["id"]]["status"] == "completed"
@@ -149,9 +149,9 @@ def test_a_webhook_that_was_due_when_the_server_died_is_delivered_after_its_star
     receiver.answers = [500] * 3
     with serving(tmp_path / "home", ANABRANCH_RETRY_SCALE="0.1") as server:
         server.post("/tasks", {"input": plain_url, "kind": "image", "webhook_url": receiver.url})
-        until(lambda: receiver.told, 20)
+        until(lambda: receiver.told, 60)
         server.kill()
         server.start()
         until(lambda: not receiver.answers, 60)
-        until(lambda: [one["status"] for one in server.get("/webhooks/deliveries")] == ["delivered"], 20)
+        until(lambda: [one["status"] for one in server.get("/webhooks/deliveries")] == ["delivered"], 60)
     assert len({headers["webhook-id"] for headers, _ in receiver.told}) == 1

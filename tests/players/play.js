@@ -9,6 +9,8 @@ const players = {
     hls.on(Hls.Events.ERROR, (_, data) => {
       // To run dry is an error to hls.js; a playlist that grows, or a busy machine, makes it so.
       if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) seen.stalls += 1;
+      // And so is to fetch the only segment that there is so far once more, from another level.
+      else if (data.details === "bufferAppendNoProgress" && !data.fatal) seen.repeats += 1;
       else errors.push(`${data.type}/${data.details}: ${data.error?.message ?? ""}`);
     });
     const read = new Promise((done) => hls.once(Hls.Events.MANIFEST_PARSED, done));
@@ -66,7 +68,7 @@ const players = {
 const ranges = (times) => Array.from({ length: times.length }, (_, at) => [times.start(at), times.end(at)]);
 
 function watch(video) {
-  const seen = { stalls: 0, backwards: 0, sizes: [], mostRanges: 0 };
+  const seen = { stalls: 0, repeats: 0, backwards: 0, sizes: [], mostRanges: 0 };
   let last = 0;
   video.addEventListener("resize", () => seen.sizes.push([video.videoWidth, video.videoHeight]));
   video.addEventListener("timeupdate", () => {
