@@ -66,7 +66,8 @@ def play(
     Returns:
         `ended`, `errors` (the player's words), `levels` (what it read), `shown` (indices of the levels whose
         pictures came up), `audio`, `text`, `time`, `duration`, `played` (ranges of seconds), `frames`, `broken`
-        (frames), `stalls`, `repeats` (of a segment), `backwards`, `mostRanges` (parts that the buffer had at most), `sizes`.
+        (frames), `stalls`, `repeats` (of a segment), `backwards`, `mostRanges` (parts that the buffer had at most),
+        `sizes`.
     """
     address = urlsplit(page_at or url)
     page.goto(f"{address.scheme}://{address.netloc}/players/page.html")
