@@ -95,7 +95,9 @@ async def do(kind: str, source: Path, home: Path, slots: int) -> Took:
     children = _watch_children()
     async with open_app(Settings(home=home, retry_scale=0, cpu_slots=slots)) as app:
         opened, before = time.perf_counter(), os.times()
-        data = {"id": TASK, "kind": kind, "input": str(source), "options": {}}
+        # A storyboard is what the others do not make.
+        options = {"storyboard": False} if kind == "adaptive_video" else {}
+        data = {"id": TASK, "kind": kind, "input": str(source), "options": options}
         (event_id,) = await app.engine.send([Event("task/created", data)])
         await app.engine.ended(app.engine.journal.runs_of_event(event_id)[0].id)
         ended, after = time.perf_counter(), os.times()
