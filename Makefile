@@ -67,6 +67,7 @@ bench: setup
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/gif.py
+	$(BIN)/python benchmarks/codec_rates.py
 
 # Remove what the other targets made.
 clean:

@@ -33,10 +33,13 @@ from scripts.make_sample import make_sample
 from anabranch.media import ffmpeg, ladder
 from anabranch.media.probe import probe
 from benchmarks import costs, one_task
+from benchmarks.likeness import vmaf
 from benchmarks.main_job import full_hd, x264
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from anabranch.media.probe import VideoTrack
 
 FFMPEG = str(ffmpeg.find().path)
 OURS, RUN_EACH, RUN_ONE = "anabranch", "an ffmpeg a rung", "one ffmpeg, cascade"
@@ -51,13 +54,13 @@ class Film:
     """The source, and the ladder that it deserves."""
 
     path: Path
+    video: VideoTrack
     rungs: tuple[ladder.Rung, ...]
-    frame_rate: float
 
     @property
     def gop(self) -> list[str]:
         """Closed groups of two seconds, in every rung at the same frames."""
-        frames = str(round(GOP_S * self.frame_rate))
+        frames = str(round(GOP_S * self.video.frame_rate))
         return ["-g", frames, "-keyint_min", frames, "-sc_threshold", "0", "-pix_fmt", "yuv420p"]
 
 
@@ -188,20 +191,6 @@ def bytes_of(playlist: Path) -> int:
     return sum((playlist.parent / name).stat().st_size for name in names)
 
 
-def vmaf(film: Film, playlist: Path, scratch: Path) -> float:
-    """Likeness of a rendition to the source, 0 to 100."""
-    log, top = scratch / "vmaf.json", film.rungs[0]
-    # Frames are paired by their number, in one time base: containers differ in when the first one is shown.
-    few = f"select='not(mod(n,{EVERY}))',settb=1/1000,setpts=N"
-    graph = f"[0:v]{few},scale={top.width}:{top.height}:flags=bicubic,format=yuv420p[made];"
-    graph += f"[1:v]{few},scale={top.width}:{top.height}:flags=bicubic,format=yuv420p[source];"
-    graph += f"[made][source]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path={log}"
-    arguments = ["-i", str(playlist), "-i", str(film.path), "-filter_complex", graph, "-f", "null", "-"]
-    ffmpeg.run(ffmpeg.find(), arguments, making="a comparison", scratch=scratch)
-    mean: float = json.loads(log.read_text())["pooled_metrics"]["vmaf"]["mean"]
-    return mean
-
-
 @dataclass(frozen=True)
 class Quality:
     """Likeness and size of a rung."""
@@ -213,7 +202,7 @@ class Quality:
 def qualities(film: Film, made: Made, scratch: Path) -> dict[int, Quality]:
     """Of each rung, by height."""
     return {
-        height: Quality(vmaf(film, playlist, scratch), bytes_of(playlist))
+        height: Quality(vmaf(playlist, film.path, film.video, scratch, EVERY), bytes_of(playlist))
         for height, playlist in sorted(made.playlists.items(), reverse=True)
     }
 
@@ -241,7 +230,7 @@ def main(seconds: float, rounds: int) -> None:
         path = full_hd(folder / "sample.mp4", folder / "source.mp4", folder)
         video = probe(path, folder).video
         assert video is not None
-        film = Film(path, tuple(ladder.rungs(video)), float(video.frame_rate))
+        film = Film(path, video, tuple(ladder.rungs(video)))
         found: dict[str, list[Made]] = {}
         for number in range(rounds):
             for place, (label, way) in enumerate(ways().items()):
@@ -277,7 +266,9 @@ def print_costs(found: dict[str, list[costs.Cost]]) -> None:
         ratios = f"ours is {wall / its_wall:.2f} of its wall, {cpu / its_cpu:.2f} of its CPU"
         print(f"{label:28} {its_wall:6.1f} s wall {its_cpu:6.1f} s CPU {peak:5.0f} MiB   {ratios}")
     open_s = statistics.median(one_task.Took.read(cost.said).wall_s for cost in found[OURS])
-    print(f"of ours, {open_s:.1f} s from the event to the end of its run; the rest is starting and stopping Python")
+    ratios = ", ".join(f"{open_s / median(label, lambda cost: cost.wall_s):.2f}" for label in found if label != OURS)
+    print(f"of ours, {open_s:.1f} s from the event to the end of its run, {ratios} of the others' wall;")
+    print("the rest is starting and stopping Python, which a server does once")
 
 
 def print_qualities(seen: dict[str, dict[int, Quality]], fewer: dict[int, Quality]) -> None:

@@ -17,7 +17,7 @@ from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
 from anabranch.engine.signing import new_signing_key
 from tests import clips
-from tests.api.served import free_port, until
+from tests.api.served import anyone, free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,8 +85,8 @@ async def test_the_fan_out_runs_inside_an_application_of_ones_own(
     finally:
         await engine.stop()
         database.dispose()
-    record = httpx2.get(f"{url}/videos/med_1").json()
+    record = anyone.get(f"{url}/videos/med_1").json()
     assert (record["status"], record["percent"]) == ("ready", 100)
     assert record["hlsUrl"].startswith(f"{url}/outputs/media/med_1/")
-    assert httpx2.get(record["hlsUrl"]).text.startswith("#EXTM3U")
-    assert httpx2.get(record["gifUrl"]).content.startswith(b"GIF89a")
+    assert anyone.get(record["hlsUrl"]).text.startswith("#EXTM3U")
+    assert anyone.get(record["gifUrl"]).content.startswith(b"GIF89a")

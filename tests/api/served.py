@@ -30,6 +30,10 @@ def free_port() -> int:
     return port
 
 
+# Without a key. As patient as those with one: a loaded machine may have its disk busy for seconds.
+anyone = httpx2.Client(timeout=120, limits=httpx2.Limits(max_keepalive_connections=0))
+
+
 class Server:
     """`anabranch serve` in a folder, which may be killed and started again."""
 

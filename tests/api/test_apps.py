@@ -13,7 +13,7 @@ import inngest
 import pytest
 
 from tests import clips, node
-from tests.api.served import elsewhere, free_port, until
+from tests.api.served import anyone, elsewhere, free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,15 +91,15 @@ def test_an_express_app_creates_and_polls_four_tasks_and_is_driven_by_the_engine
         synced = server.post("/v1/apps", {"url": f"{url}/api/inngest"})["data"]
         assert synced["functions"] == ["video-app-fanout-adaptive-streaming"]
         body = {"mediaId": "v1", "sourceUrl": f"{source}/{clip.name}"}
-        event_id = httpx2.post(f"{url}/videos", json=body).json()["eventId"]
+        event_id = anyone.post(f"{url}/videos", json=body).json()["eventId"]
         run = run_of(server, event_id, "Completed", "Failed")
         assert run["status"] == "Completed", run["error"]
-        record = httpx2.get(f"{url}/videos/v1").json()
+        record = anyone.get(f"{url}/videos/v1").json()
         assert record["status"] == "ready"
         starts = {"hlsUrl": b"#EXTM3U", "posterUrl": b"RIFF", "gifUrl": b"GIF89a", "transcriptionUrl": b"{"}
         for name, start in starts.items():
-            assert httpx2.get(record[name]).content.startswith(start)
-        again = httpx2.post(f"{url}/videos", json=body).json()["eventId"]
+            assert anyone.get(record[name]).content.startswith(start)
+        again = anyone.post(f"{url}/videos", json=body).json()["eventId"]
         assert len(server.get(f"/v1/events/{again}/runs")["data"]) == 1
 
 
@@ -128,14 +128,14 @@ def test_an_app_with_another_signing_key_is_neither_driven_nor_believed(server: 
         answer = server.post("/v1/apps", {"url": f"{url}/api/inngest"}, 422)
         assert answer["code"] == "app_unreachable"
         # Now the app itself tries to register, with the hash of a key that is not ours.
-        httpx2.put(f"{url}/api/inngest")
+        anyone.put(f"{url}/api/inngest")
         assert "stranger" not in [one["id"] for one in server.get("/v1/apps")["data"]]
 
 
 @pytest.mark.slow
 def test_an_app_registers_itself_when_it_is_asked_to(server: Server) -> None:
     with app(server, python("fastapi_app.py"), HERE, APP_ID="own") as url:
-        assert httpx2.put(f"{url}/api/inngest").status_code == 200
+        assert anyone.put(f"{url}/api/inngest").status_code == 200
         known = {one["id"]: one for one in server.get("/v1/apps")["data"]}
         assert {one["id"] for one in known["own"]["functions"]} == {"own-count", "own-fail"}
 
@@ -144,5 +144,5 @@ def test_an_app_registers_itself_when_it_is_asked_to(server: Server) -> None:
 def test_the_functions_of_the_server_itself_cannot_be_called_unsigned(server: Server) -> None:
     address = f"{server.url}/api/inngest?fnId=anabranch-process-task&stepId=step"
     for headers in ({}, {"x-inngest-server-kind": "dev"}, {"x-inngest-signature": "t=1&s=00"}):
-        answer = httpx2.post(address, json={"ctx": {}, "event": {}, "events": [], "steps": {}}, headers=headers)
+        answer = anyone.post(address, json={"ctx": {}, "event": {}, "events": [], "steps": {}}, headers=headers)
         assert answer.status_code == 401

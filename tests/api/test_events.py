@@ -7,12 +7,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import inngest
 import pytest
 
 from tests import clips, node
-from tests.api.served import elsewhere, until
+from tests.api.served import anyone, elsewhere, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,15 +62,15 @@ def test_an_event_of_the_official_javascript_client_is_kept(server: Server) -> N
     ],
 )
 def test_events_that_make_no_sense_are_refused_whole(server: Server, body: Any, status: int, code: str) -> None:
-    answer = httpx2.post(f"{server.url}/e/{server.key}", json=body)
+    answer = anyone.post(f"{server.url}/e/{server.key}", json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 def test_events_and_runs_need_keys(server: Server) -> None:
-    assert httpx2.post(f"{server.url}/e/wrong", json={"name": "a"}).status_code == 401
+    assert anyone.post(f"{server.url}/e/wrong", json={"name": "a"}).status_code == 401
     for path in ("/v1/runs/x", "/v1/events/x/runs", "/v1/apps"):
-        assert httpx2.get(f"{server.url}{path}").status_code == 401
-    assert httpx2.post(f"{server.url}/fn/register", json={"url": "http://x", "functions": []}).status_code == 401
+        assert anyone.get(f"{server.url}{path}").status_code == 401
+    assert anyone.post(f"{server.url}/fn/register", json={"url": "http://x", "functions": []}).status_code == 401
     answer = server.post("/fn/register", {"url": "http://127.0.0.1:1/", "functions": [{"id": "x", "steps": {}}]}, 422)
     assert answer["code"] == "invalid_registration"
 
@@ -113,7 +112,7 @@ def test_a_failed_task_is_done_when_its_run_is_done_again(server: Server, tmp_pa
         server.post(f"/v1/runs/{failed['run_id']}/rerun")
         done = until(lambda: (task := server.get(f"/tasks/{made['id']}"))["status"] == "completed" and task, 60)
     assert done["error"] is None
-    assert httpx2.get(done["output"]["url"]).status_code == 200
+    assert anyone.get(done["output"]["url"]).status_code == 200
 
 
 def test_runs_of_a_function_are_cancelled_by_what_their_event_says(server: Server) -> None:
@@ -133,8 +132,8 @@ def test_keys_are_made_listed_and_revoked_on_the_command_line(server: Server) ->
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     text = keys("create", "for tests").strip()
-    assert httpx2.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 200
+    assert anyone.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 200
     row = next(line for line in keys("list").splitlines() if "for tests" in line)
     assert text not in row
     keys("revoke", row.split()[0])
-    assert httpx2.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 401
+    assert anyone.get(f"{server.url}/tasks", headers={"authorization": f"Bearer {text}"}).status_code == 401

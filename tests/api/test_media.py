@@ -6,11 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 
 from tests import clips
-from tests.api.served import serving, until
+from tests.api.served import anyone, serving, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +45,11 @@ def test_a_form_upload_becomes_a_record_with_four_branches(server: Server) -> No
     assert row["renditions"][0]["width"] == 320
     types = {"hlsUrl": "application/vnd.apple.mpegurl", "posterUrl": "image/webp", "gifUrl": "image/gif"}
     for name, mime in (types | {"transcriptionUrl": "application/json"}).items():
-        assert httpx2.get(row[name]).headers["content-type"] == mime
+        assert anyone.get(row[name]).headers["content-type"] == mime
     assert row["urls"]["poster-image"] == row["posterUrl"]
     source = next(file for file in row["files"] if file["ref"] == "source")
-    assert httpx2.get(source["url"]).content == clips.plain(4).read_bytes()
-    assert httpx2.get(source["url"].replace("/signed/" + source["url"].split("/")[4], "/outputs")).status_code == 403
+    assert anyone.get(source["url"]).content == clips.plain(4).read_bytes()
+    assert anyone.get(source["url"].replace("/signed/" + source["url"].split("/")[4], "/outputs")).status_code == 403
 
 
 def test_a_bare_body_and_an_address_are_uploads_too(server: Server, plain_url: str) -> None:
@@ -64,12 +63,12 @@ def test_a_bare_body_and_an_address_are_uploads_too(server: Server, plain_url: s
 def test_a_row_without_bytes_has_an_address_to_put_them_to(server: Server) -> None:
     made = server.post("/media", {"title": "Later"})
     assert made["status"] == "waiting"
-    put = httpx2.put(made["upload_url"], content=clips.plain().read_bytes(), headers={"content-type": "video/mp4"})
+    put = anyone.put(made["upload_url"], content=clips.plain().read_bytes(), headers={"content-type": "video/mp4"})
     assert (put.status_code, put.json()["media_id"]) == (200, made["id"])
     assert server.media(made["id"], "ready", "failed")["status"] == "ready"
-    again = httpx2.put(made["upload_url"], content=b"x")
+    again = anyone.put(made["upload_url"], content=b"x")
     assert (again.status_code, again.json()["code"]) == (409, "already_uploaded")
-    forged = httpx2.put(made["upload_url"].replace(made["id"], "med_other"), content=b"x")
+    forged = anyone.put(made["upload_url"].replace(made["id"], "med_other"), content=b"x")
     assert (forged.status_code, forged.json()["code"]) == (403, "signature_invalid")
 
 
@@ -153,9 +152,9 @@ def test_a_private_film_is_played_by_signed_addresses_alone(server: Server) -> N
     media_id = server.upload(clips.plain(4))
     server.media(media_id, "ready", "failed")
     open_url = server.get(f"/media/{media_id}")["hlsUrl"]
-    assert httpx2.get(open_url).status_code == 200
+    assert anyone.get(open_url).status_code == 200
     server.api.patch(f"/media/{media_id}", json={"private": True})
-    refused = httpx2.get(open_url)
+    refused = anyone.get(open_url)
     assert (refused.status_code, refused.json()["code"]) == (403, "signature_required")
     shown = server.get(f"/media/{media_id}")
     assert "/signed/" in shown["hlsUrl"]
@@ -166,7 +165,7 @@ def test_a_private_film_is_played_by_signed_addresses_alone(server: Server) -> N
     segments = 0
     while pages:
         page = pages.pop()
-        text = httpx2.get(page).text
+        text = anyone.get(page).text
         assert text.startswith("#EXTM3U")
         for line in text.splitlines():
             name = line if line and not line.startswith("#") else line.partition('URI="')[2].partition('"')[0]
@@ -174,9 +173,9 @@ def test_a_private_film_is_played_by_signed_addresses_alone(server: Server) -> N
                 pages.append(page.rpartition("/")[0] + "/" + name)
             elif name:
                 segments += 1
-                assert httpx2.get(page.rpartition("/")[0] + "/" + name).status_code == 200
+                assert anyone.get(page.rpartition("/")[0] + "/" + name).status_code == 200
     assert segments > 2
     other = master.replace(media_id, "med_other")
-    assert httpx2.get(other).json()["code"] == "signature_invalid"
+    assert anyone.get(other).json()["code"] == "signature_invalid"
     time.sleep(3)
-    assert httpx2.get(master).json()["code"] == "signature_expired"
+    assert anyone.get(master).json()["code"] == "signature_expired"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
+
+from tests.api.served import anyone
 
 if TYPE_CHECKING:
     from tests.api.served import Server
@@ -17,36 +18,36 @@ def gif(server: Server, plain_media: str) -> str:
 
 
 def test_parts_of_a_file_are_read_by_ranges(gif: str) -> None:
-    whole = httpx2.get(gif)
+    whole = anyone.get(gif)
     assert (whole.status_code, whole.headers["accept-ranges"]) == (200, "bytes")
     size = len(whole.content)
     for given, part in (("bytes=0-9", slice(0, 10)), ("bytes=10-", slice(10, None)), ("bytes=-7", slice(-7, None))):
-        answer = httpx2.get(gif, headers={"range": given})
+        answer = anyone.get(gif, headers={"range": given})
         assert (answer.status_code, answer.content) == (206, whole.content[part])
         assert answer.headers["content-range"].endswith(f"/{size}")
-    assert httpx2.get(gif, headers={"range": f"bytes={size}-"}).status_code == 416
-    head = httpx2.head(gif)
+    assert anyone.get(gif, headers={"range": f"bytes={size}-"}).status_code == 416
+    head = anyone.head(gif)
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(size), b"")
 
 
 def test_caches_keep_it_for_ever_and_are_told_when_it_has_not_changed(gif: str) -> None:
-    first = httpx2.get(gif)
+    first = anyone.get(gif)
     assert "immutable" in first.headers["cache-control"]
     etag = first.headers["etag"]
     for given in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        again = httpx2.get(gif, headers={"if-none-match": given})
+        again = anyone.get(gif, headers={"if-none-match": given})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
-    assert httpx2.get(gif, headers={"if-none-match": '"other"'}).status_code == 200
-    assert httpx2.get(gif, headers={"range": "bytes=0-9", "if-range": '"other"'}).status_code == 200
-    assert httpx2.get(gif, headers={"range": "bytes=0-9", "if-range": etag}).status_code == 206
+    assert anyone.get(gif, headers={"if-none-match": '"other"'}).status_code == 200
+    assert anyone.get(gif, headers={"range": "bytes=0-9", "if-range": '"other"'}).status_code == 200
+    assert anyone.get(gif, headers={"range": "bytes=0-9", "if-range": etag}).status_code == 206
 
 
 def test_pages_of_other_sites_may_read_it_and_run_nothing(gif: str) -> None:
-    answer = httpx2.get(gif, headers={"origin": "https://player.example"})
+    answer = anyone.get(gif, headers={"origin": "https://player.example"})
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in answer.headers["content-security-policy"]
-    asked = httpx2.options(
+    asked = anyone.options(
         gif,
         headers={
             "origin": "https://player.example",
@@ -62,6 +63,6 @@ def test_pages_of_other_sites_may_read_it_and_run_nothing(gif: str) -> None:
     "path", ["media/x/y", "../anabranch.db", "%2e%2e/anabranch.db", "media/../../anabranch.db", "media", "", ".hidden"]
 )
 def test_nothing_but_outputs_is_served(server: Server, path: str) -> None:
-    answer = httpx2.get(f"{server.url}/outputs/{path}")
+    answer = anyone.get(f"{server.url}/outputs/{path}")
     assert answer.status_code in (403, 404)
     assert answer.json()["code"] in ("output_not_found", "signature_required", "not_found")

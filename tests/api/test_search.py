@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 
 from tests import samples
+from tests.api.served import anyone
 
 if TYPE_CHECKING:
     from tests.api.served import Server
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_what_is_said_in_an_upload_is_found_with_its_time(server: Server) -> None:
     media_id = server.upload(samples.speech_wav())
     row = server.media(media_id, "ready", "degraded", "failed")
-    said = json.loads(httpx2.get(row["transcriptionUrl"]).content)
+    said = json.loads(anyone.get(row["transcriptionUrl"]).content)
     segment = said["segments"][0]
     words = segment["text"].split()
     phrase = " ".join(words[1:4]).strip(".,!?")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-
 from tests import clips
+from tests.api.served import anyone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,4 +72,4 @@ def test_a_stream_of_everything_begins_now(server: Server, plain_url: str) -> No
 
 def test_there_is_no_stream_of_nothing(server: Server) -> None:
     assert server.api.get("/media/med_00000000000000000000000000/events").status_code == 404
-    assert httpx2.get(f"{server.url}/events").status_code == 401
+    assert anyone.get(f"{server.url}/events").status_code == 401

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import ittybit
 import pytest
 from ittybit.core.api_error import ApiError
 
 from tests import clips
-from tests.api.served import elsewhere, until
+from tests.api.served import anyone, elsewhere, until
 
 if TYPE_CHECKING:
     from tests.api.served import Server
@@ -29,7 +28,7 @@ def test_a_task_is_created_and_asked_for_until_it_is_completed(server: Server, p
     output = done["output"]
     assert (output["width"], output["height"], output["type"]) == (160, 120, "image/webp")
     assert done["output_url"] == output["url"] == done["outputs"][0]["url"]
-    picture = httpx2.get(output["url"])
+    picture = anyone.get(output["url"])
     assert picture.headers["content-type"] == "image/webp"
     assert picture.content[8:12] == b"WEBP"
     assert len(picture.content) == output["filesize"]
@@ -81,7 +80,7 @@ def test_the_published_client_works_with_its_base_url_changed(server: Server, pl
     assert (ready.kind, ready.type, ready.width, ready.folder, ready.metadata) == (
         "video", "video/mp4", 320, "films", {"a": 1},
     )  # fmt: skip
-    assert httpx2.get(ready.url).content == clips.plain().read_bytes()
+    assert anyone.get(ready.url).content == clips.plain().read_bytes()
     assert client.files.update(file.id, filename="b.mp4").filename == "b.mp4"
     assert file.id in [one.id for one in client.files.list(limit=100)]
     assert client.files.delete(file.id).message
@@ -97,7 +96,7 @@ def test_the_published_client_works_with_its_base_url_changed(server: Server, pl
     assert client.media.delete(row.id).message
 
     signed = client.signatures.create(filename="up.mp4", method="put")
-    put = httpx2.put(signed.url, content=clips.plain().read_bytes(), headers={"content-type": "video/mp4"}).json()
+    put = anyone.put(signed.url, content=clips.plain().read_bytes(), headers={"content-type": "video/mp4"}).json()
     assert server.media(put["media_id"], "ready", "failed")["status"] == "ready"
 
 
@@ -137,7 +136,7 @@ def test_own_outputs_that_do_not_exist_are_no_input(server: Server) -> None:
 
 def test_who_has_no_key_is_turned_away(server: Server) -> None:
     for headers, code in (({}, "token_missing"), ({"authorization": "Bearer ab_live_wrong"}, "token_invalid")):
-        answer = httpx2.get(f"{server.url}/tasks", headers=headers)
+        answer = anyone.get(f"{server.url}/tasks", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, code)
         assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -215,8 +214,8 @@ def test_cancelling_ends_the_encode_within_two_seconds_and_removes_what_it_wrote
 def test_deleting_a_task_removes_its_output_and_the_task(server: Server, plain_url: str) -> None:
     made = server.post("/tasks", {"input": plain_url, "kind": "image", "options": {"start": 1}})
     url = server.task(made["id"], "completed")["output"]["url"]
-    assert httpx2.get(url).status_code == 200
+    assert anyone.get(url).status_code == 200
     assert server.api.delete(f"/tasks/{made['id']}").json()["deleted"]
-    assert httpx2.get(url).status_code == 404
+    assert anyone.get(url).status_code == 404
     assert server.api.get(f"/tasks/{made['id']}").status_code == 404
     assert server.api.delete(f"/tasks/{made['id']}").status_code == 404

@@ -8,13 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 
 from tests import clips, node
-from tests.api.served import serving, until
+from tests.api.served import anyone, serving, until
 
 if TYPE_CHECKING:
+    import httpx2
+
     from tests.api.served import Server
 
 TUS = {"tus-resumable": "1.0.0"}
@@ -30,7 +31,7 @@ def create(server: Server, size: int, **headers: str) -> httpx2.Response:
 
 
 def patch(url: str, offset: int, part: bytes) -> httpx2.Response:
-    return httpx2.patch(url, content=part, headers={**PART, "upload-offset": str(offset)}, timeout=120)
+    return anyone.patch(url, content=part, headers={**PART, "upload-offset": str(offset)})
 
 
 def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server) -> None:
@@ -41,7 +42,7 @@ def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server)
     url, media_id = made.headers["location"], made.headers["x-media-id"]
     half = len(clip) // 2
     assert patch(url, 0, clip[:half]).headers["upload-offset"] == str(half)
-    head = httpx2.head(url, headers=TUS)
+    head = anyone.head(url, headers=TUS)
     assert (head.status_code, head.headers["upload-offset"], head.headers["upload-length"]) == (
         200, str(half), str(len(clip)),
     )  # fmt: skip
@@ -51,7 +52,7 @@ def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server)
     row = server.media(media_id, "ready", "failed")
     assert (row["status"], row["title"]) == ("ready", "Ein Film, größer")
     # A client that missed the answer asks, and is told that all has come.
-    assert httpx2.head(url, headers=TUS).headers["upload-offset"] == str(len(clip))
+    assert anyone.head(url, headers=TUS).headers["upload-offset"] == str(len(clip))
 
 
 @pytest.mark.slow
@@ -62,9 +63,9 @@ def test_an_upload_may_begin_with_its_bytes_or_without_its_length(server: Server
     assert server.media(made.headers["x-media-id"], "ready", "failed")["status"] == "ready"
     deferred = server.api.post("/uploads", headers={**TUS, "upload-defer-length": "1"})
     url = deferred.headers["location"]
-    assert httpx2.head(url, headers=TUS).headers["upload-defer-length"] == "1"
+    assert anyone.head(url, headers=TUS).headers["upload-defer-length"] == "1"
     assert patch(url, 0, clip[:1000]).status_code == 204
-    answer = httpx2.patch(
+    answer = anyone.patch(
         url, content=clip[1000:], headers={**PART, "upload-offset": "1000", "upload-length": str(len(clip))}
     )
     assert answer.status_code == 204
@@ -73,21 +74,19 @@ def test_an_upload_may_begin_with_its_bytes_or_without_its_length(server: Server
 
 def test_what_is_against_the_protocol_is_refused(server: Server) -> None:
     url = create(server, 10).headers["location"]
-    assert httpx2.head(url).status_code == 412
+    assert anyone.head(url).status_code == 412
     assert patch(url, 5, b"x").json()["code"] == "offset_mismatch"
     assert patch(url, 0, b"x" * 11).status_code == 413
-    wrong = httpx2.patch(
-        url, content=b"x", headers={**TUS, "upload-offset": "0", "content-type": "text/plain"}, timeout=120
-    )
+    wrong = anyone.patch(url, content=b"x", headers={**TUS, "upload-offset": "0", "content-type": "text/plain"})
     assert wrong.status_code == 415
-    assert httpx2.patch(url, content=b"x", headers=PART, timeout=120).status_code == 400
+    assert anyone.patch(url, content=b"x", headers=PART).status_code == 400
     assert server.api.post("/uploads", headers=TUS).status_code == 400
     assert create(server, 10**15).status_code == 413
     assert create(server, 10, **{"upload-metadata": "name !!"}).status_code == 400
-    assert httpx2.post(f"{server.url}/uploads", headers={**TUS, "upload-length": "1"}).status_code == 401
-    assert httpx2.delete(url, headers=TUS).status_code == 204
-    assert httpx2.head(url, headers=TUS).status_code == 404
-    options = httpx2.options(f"{server.url}/uploads")
+    assert anyone.post(f"{server.url}/uploads", headers={**TUS, "upload-length": "1"}).status_code == 401
+    assert anyone.delete(url, headers=TUS).status_code == 204
+    assert anyone.head(url, headers=TUS).status_code == 404
+    options = anyone.options(f"{server.url}/uploads")
     assert (options.status_code, options.headers["tus-version"]) == (204, "1.0.0")
     assert "creation" in options.headers["tus-extension"]
 

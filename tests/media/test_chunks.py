@@ -21,6 +21,12 @@ def test_a_cut_moves_to_a_keyframe_that_is_near() -> None:
     assert [chunk.end for chunk in chunks.cut(track)] == [38, 200, 350]
 
 
+def test_keyframes_that_are_all_late_leave_no_stump_at_the_end() -> None:
+    # An encoder's buffer is full at the start of each chunk: one that is short is nothing but that.
+    track = replace(TRACK, end_s=24.0, keyframes_s=(0.0, 2.0, 9.2, 15.4, 21.2))
+    assert [chunk.end for chunk in chunks.cut(track)] == [50, 230, 385, 500, 600]
+
+
 def test_a_film_of_three_hours_has_two_hundred_chunks_at_most() -> None:
     track = replace(TRACK, end_s=10800.0, keyframes_s=(0.0,))
     assert 150 < len(chunks.cut(track)) <= 200

@@ -58,6 +58,14 @@ def test_what_is_not_urgent_gives_way_to_what_is() -> None:
     assert turns.nice(piece()) > turns.nice(Piece("poster", urgent=True)) == 0
 
 
+def test_of_chunks_that_keep_two_cores_busy_there_is_one_for_every_two() -> None:
+    rungs = Piece("chunk", slot="rungs")
+    for cores, at_once, threads in ((1, 1, 1), (2, 1, 2), (3, 1, 2), (8, 4, 2)):
+        assert turns.places("adaptive_video", rungs, cores, 8 << 30) == {"cpu": cores, "rungs": at_once}
+        assert turns.threads(rungs, cores) == threads
+        assert turns.threads(piece(), cores) == 1
+
+
 def test_speech_takes_a_core_and_no_more_memory_than_there_is_to_spare() -> None:
     speech = Piece("transcribe", slot="speech")
     assert turns.places("audio", speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}

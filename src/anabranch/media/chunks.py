@@ -61,8 +61,9 @@ def cut(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Chunk]:
     """Cut a track into chunks of about `segment_s` seconds, or a multiple of it for long ones.
 
     A cut is moved to a keyframe of the source when one is near: a chunk that begins between two keyframes has to
-    decode from the earlier one, and that work is thrown away. The first chunk is one group of pictures: the sooner
-    it is done, the sooner somebody can watch.
+    decode from the earlier one, and that work is thrown away. None is moved far, and none towards the end of the film:
+    an encoder begins each chunk with its full buffer, so a stump is larger than its share. The first chunk is one
+    group of pictures: the sooner it is done, the sooner somebody can watch.
     """
     total, segment, step = _measures(video, segment_s)
     keys = _keyframes(video)
@@ -71,8 +72,9 @@ def cut(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Chunk]:
     if total > step:
         cuts.append(_nearest(keys, min(gop, step), min(gop, step) // 2))
     # What is left over is at least half a chunk, or belongs to the last one.
-    while total - cuts[-1] > step + step // 2:
-        cuts.append(_nearest(keys, cuts[-1] + step, step // 2))
+    last = total - step // 2
+    ideals = range(cuts[-1] + step, last, step) if len(cuts) > 1 else ()
+    cuts += [_nearest([key for key in keys if key <= last], ideal, step // 3) for ideal in ideals]
     return [_chunk(tuple(range(start, end, gop)), end, segment) for start, end in _pairs(cuts, total)]
 
 

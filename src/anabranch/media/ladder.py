@@ -85,7 +85,7 @@ _BOXES = (
 _LOWEST_USUAL = 360
 _FEWEST = 2
 # Of what H.264 needs for the same picture; docs/benchmarks.md.
-_SHARE = {"h264": 1.0, "hevc": 0.7, "av1": 0.6}
+_SHARE = {"h264": 1.0, "hevc": 0.7, "av1": 0.75}
 # What H.264 of ours may need to hold what another codec holds in one bit. Generous: a cap below what the source
 # needs would be seen, and one above costs nothing, for quality is constant below it.
 _WORTH = {"h264": 1.5, "hevc": 2.2, "vp9": 2.2, "av1": 3.0}

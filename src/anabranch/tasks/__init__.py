@@ -40,7 +40,7 @@ class Piece:
         name: its step id; a promise, for it is written to the database.
         arguments: what `perform` needs to know beside the options; JSON.
         weight: its share of the task's work, in any unit that the kind likes; for progress.
-        slot: the resource it occupies while it runs: a core of the processor, or the speech model.
+        slot: what it occupies while it runs: a core, the speech model, or, encoding several rungs, cores for two.
         urgent: whether it waits for no core but goes in a lane of its own; for a second of work that people wait for.
         position_s: where in the media its work begins, in seconds; what is further in goes later.
         optional: whether the task is done without it when it fails for good.
@@ -49,7 +49,7 @@ class Piece:
     name: str
     arguments: dict[str, Json] = field(default_factory=dict)
     weight: float = 1.0
-    slot: Literal["cpu", "speech"] = "cpu"
+    slot: Literal["cpu", "rungs", "speech"] = "cpu"
     urgent: bool = False
     position_s: float = 0.0
     optional: bool = False

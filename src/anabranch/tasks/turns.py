@@ -30,15 +30,24 @@ def due_ms(created_at: int, piece: Piece) -> int:
 def places(kind: str, piece: Piece, cores: int, memory_bytes: int) -> dict[str, int]:
     """The places that a piece of a task of this kind takes, and how many there are of each.
 
-    Encoders and models have one thread, so a core is a place. Urgent pieces are few and short: they take no place from
-    the others, who give way by `nice` instead. Each kind of them has a lane of its own, so that a poster, which takes
-    a fraction of a second, does not wait behind the previews of ten uploads.
+    What has one thread has a core as its place. A chunk of several rungs is an encoder for each, side by side, and
+    keeps two cores busy: there is one for every two cores, since another would take as much memory again and end both
+    no sooner (docs/benchmarks.md). Urgent pieces are few and short: they take no place from the others, who give way
+    by `nice` instead. Each kind of them has a lane of its own, so that a poster, which takes a fraction of a second,
+    does not wait behind the previews of ten uploads.
     """
     if piece.urgent:
         return {f"urgent {kind}": max(1, cores // 2)}
+    if piece.slot == "rungs":
+        return {"cpu": cores, "rungs": max(1, cores // 2)}
     if piece.slot == "speech":
         return {"cpu": cores, "speech": speech_places(cores, memory_bytes)}
     return {"cpu": cores}
+
+
+def threads(piece: Piece, cores: int) -> int:
+    """How many threads the encoder of a piece has, or of several the one with the most to do."""
+    return min(2, cores) if piece.slot == "rungs" else 1
 
 
 def speech_places(cores: int, memory_bytes: int) -> int:

@@ -304,6 +304,7 @@ class Workshop:
             seen,
             path,
             attempt,
+            threads=turns.threads(piece, self._tools.cpu_slots),
             nice=turns.nice(piece),
             cancel=cancel,
             on_progress=self._reporter(order.id, piece.name, attempt),

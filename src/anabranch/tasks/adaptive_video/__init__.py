@@ -151,6 +151,7 @@ def _chunks(options: AdaptiveVideoOptions, probe: Probe) -> list[Piece]:
             f"chunk-{number:04}",
             {"number": number, "chunk": cut.to_dict(), "rungs": made, "target_s": target_s},
             weight=float(cut.frames),
+            slot="rungs" if len(rungs) > 1 else "cpu",
             position_s=cut.start / float(video.frame_rate),
         )
         for number, cut in enumerate(cuts)

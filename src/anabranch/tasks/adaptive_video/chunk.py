@@ -76,8 +76,8 @@ def arguments(
     rate = video.frame_rate
     start_s = float(cut.start / rate)
     encoded = [rung for rung in rungs if not rung.copied]
-    # One decoder thread: parallel work is chunks, and threads within one only wait for each other.
-    given = ["-threads", str(desk.threads)]
+    # One thread decodes and one scales: they are never what the others wait for.
+    given = ["-threads", "1"]
     given += opening.arguments(desk.source, desk.probe, start_s if seek else 0.0)
     if encoded:
         graph = _frames(desk, video, cut) + _cascade(encoded)
@@ -89,7 +89,9 @@ def arguments(
             given += codecs.container(rate)
         else:
             given += ["-map", f"[{rung.name}]"]
-            given += codecs.arguments(rung, rate, cut.keys, quality=quality, preset=preset, threads=desk.threads)
+            # The largest takes about as long as all the others, so that more threads for those would only cost.
+            threads = desk.threads if rung.height == encoded[0].height else 1
+            given += codecs.arguments(rung, rate, cut.keys, quality=quality, preset=preset, threads=threads)
         given.append(str(file))
     return given
 
