@@ -6,6 +6,7 @@ Source: the Standard Webhooks specification 1.0 (headers `webhook-id`, `webhook-
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from anabranch import clock, views
 from anabranch.catalog import changes, keys, webhooks
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     import sqlalchemy as sa
@@ -126,7 +128,7 @@ async def _post(url: str, message_id: str, body: bytes, secret: str) -> tuple[in
     try:
         # A redirect is not followed: the body goes to the address that was given, and to no other.
         async with (
-            httpx2.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
+            httpx2.AsyncClient(verify=_tls(), timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             answer = b""
@@ -138,6 +140,12 @@ async def _post(url: str, message_id: str, body: bytes, secret: str) -> tuple[in
             return response.status_code, said, None, _since_ms(started)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         return None, None, f"{type(error).__name__}: {error}", _since_ms(started)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes some 50 ms, in which the server would answer nobody."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _since_ms(started: float) -> int:

@@ -13,6 +13,8 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.api.served import serving
+
 if TYPE_CHECKING:
     from tests.api.served import Server
 
@@ -34,7 +36,15 @@ UNTRIED = {"streamMedia", "streamAll", "readOutput", "readSigned"}
 
 
 @pytest.mark.slow
-def test_no_request_breaks_the_server_or_is_answered_as_was_not_announced(server: Server) -> None:
+def test_no_request_breaks_the_server_or_is_answered_as_was_not_announced(tmp_path: Path) -> None:
+    # Not the one that others share: what is asked for here is done long after, webhooks to nobody above all.
+    with serving(tmp_path / "home") as server:
+        wrong = ask_everything(server)
+    assert not wrong, "\n\n".join(wrong)[:6000]
+
+
+def ask_everything(server: Server) -> list[str]:
+    """Requests made up for each operation; what was wrong with the answers."""
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     tried, wrong = 0, []
     for result in schema.get_all_operations():
@@ -54,7 +64,7 @@ def test_no_request_breaks_the_server_or_is_answered_as_was_not_announced(server
             wrong.append(f"{operation.label}: {error}")
         tried += 1
     assert tried > 50
-    assert not wrong, "\n\n".join(wrong)[:6000]
+    return wrong
 
 
 def test_the_document_in_the_repository_is_the_one_that_is_served(server: Server) -> None:
