@@ -67,7 +67,7 @@ def test_a_hundred_webhooks_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
             time.sleep(0.05)
         attempted = server.get("/webhooks/deliveries?limit=100")
         assert len(attempted) == 100
-        # With what each attempt may cost of the loop: with the certificates read for each, it was a quarter of a second.
+        # A quarter of a second when each attempt reads the certificates.
         assert statistics.mean(waits) < 0.15
 
 
