@@ -5,8 +5,8 @@ packages with `-var_stream_map`; and shaka-streamer. All encode the same film, a
 same preset, CRF, caps and groups of pictures. The configuration of shaka-streamer knows neither preset nor CRF, so it
 finds ffmpeg through a script that says them; as it comes, with `-preset slow` and caps as bit rates, it is run once.
 
-Likeness is VMAF of every seventh frame, scaled up to the source. To compare it at equal bytes, the one ffmpeg is run once
-more with fewer of them, and its likeness is read from the line between the two.
+Likeness is VMAF of every seventh frame, scaled up to the source. To compare it at equal bytes, the one ffmpeg is run
+once more with fewer of them, and its likeness is read from the line between the two.
 
 Usage: python benchmarks/hls.py [SECONDS] [ROUNDS]
 """

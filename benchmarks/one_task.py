@@ -1,14 +1,16 @@
 """One task, through the app's own function and engine, in this process; what it took, as JSON.
 
-Usage: python benchmarks/one_task.py KIND SOURCE HOME [CORES [SLOTS]]
+Usage: python benchmarks/one_task.py KIND SOURCE HOME [CORES [SLOTS [single]]]
 
 With CORES the process and all its children are kept to so many cores; SLOTS pieces run at once, one for each core when
-not given. The other benchmarks run it.
+not given. With `single`, each core is a worker of its own: a piece has one thread, whatever it encodes. The other
+benchmarks run it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -17,6 +19,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import structlog
 
@@ -25,6 +28,7 @@ from anabranch.catalog import attempts, tasks
 from anabranch.engine.events import Event
 from anabranch.media import process
 from anabranch.settings import Settings
+from anabranch.tasks import turns
 
 if TYPE_CHECKING:
     from anabranch.media.process import Finished
@@ -69,9 +73,9 @@ class Took:
         return cls(**{**values, "children": [Child(**child) for child in values["children"]]})
 
 
-def command(kind: str, source: Path, home: Path, *numbers: int) -> list[str]:
+def command(kind: str, source: Path, home: Path, *numbers: int, single: bool = False) -> list[str]:
     """The command that runs this script."""
-    return [sys.executable, __file__, kind, str(source), str(home), *map(str, numbers)]
+    return [sys.executable, __file__, kind, str(source), str(home), *map(str, numbers), *(["single"] if single else [])]
 
 
 def _watch_children() -> list[Child]:
@@ -130,11 +134,13 @@ def main(kind: str, source: Path, home: Path, cores: int | None, slots: int | No
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[4:]]
-    main(
-        sys.argv[1],
-        Path(sys.argv[2]),
-        Path(sys.argv[3]),
-        numbers[0] if numbers else None,
-        numbers[1] if len(numbers) > 1 else None,
-    )
+    numbers = [int(word) for word in sys.argv[4:] if word != "single"]
+    workers = {"places": lambda _kind, _piece, cores, _memory: {"cpu": cores}, "threads": lambda *_: 1}
+    with mock.patch.multiple(turns, **workers) if "single" in sys.argv else contextlib.nullcontext():
+        main(
+            sys.argv[1],
+            Path(sys.argv[2]),
+            Path(sys.argv[3]),
+            numbers[0] if numbers else None,
+            numbers[1] if len(numbers) > 1 else None,
+        )

@@ -1,7 +1,7 @@
-"""Workers benchmark: the `adaptive_video` task on one core beside two, and where the loss is.
+"""Workers benchmark: the `adaptive_video` task done by one worker beside two, and where the loss is.
 
-A piece has one thread to encode with, but ffmpeg decodes, scales and encodes each rung in threads of its own; so one
-worker is kept to one core and two to two, by the processor affinity of the process and all its children.
+A worker does one piece after another with one thread to encode with. But ffmpeg decodes, scales and encodes each rung
+in threads of its own; so one worker is kept to one core and two to two, by the affinity of all that runs.
 
 Usage: python benchmarks/workers.py [SECONDS] [ROUNDS]
 """
@@ -80,7 +80,7 @@ def main(seconds: float, rounds: int) -> None:
         for number in range(rounds):
             for cores, took in found.items():
                 home = folder / f"home-{cores}-{number}"
-                cost = costs.of([one_task.command("adaptive_video", source, home, cores)])
+                cost = costs.of([one_task.command("adaptive_video", source, home, cores, cores, single=True)])
                 took.append(Took.read(cost.said))
     one, two = (statistics.median(took.wall_s for took in found[cores]) for cores in (1, 2))
     print(f"{seconds:g} s of 1920x1080 film with sound, {found[1][0].pieces} pieces, medians of {rounds} rounds")
