@@ -81,8 +81,8 @@ class Rendition:
     @property
     def peak_bps(self) -> int:
         """Largest bit rate of any stretch of segments that lasts 0.5 to 1.5 target durations, section 4.1."""
-        parts = [(Fraction(one.duration, self.timescale), one.size_bytes) for one in self.segments]
-        return max(_peak_bps(parts, target_duration(self)), self.growing_bps)
+        parts = [(one.duration, one.size_bytes) for one in self.segments]
+        return max(_peak_bps(parts, self.timescale, target_duration(self)), self.growing_bps)
 
     @property
     def iframes_uri(self) -> str:
@@ -92,8 +92,8 @@ class Rendition:
     @property
     def iframes_peak_bps(self) -> int:
         """Largest bit rate of any stretch of its I-frames, each of which lasts as long as its group."""
-        parts = [(Fraction(ticks, self.timescale), size) for _, size, ticks in self._iframes()]
-        return _peak_bps(parts, self.iframes_target)
+        parts = [(ticks, size) for _, size, ticks in self._iframes()]
+        return _peak_bps(parts, self.timescale, self.iframes_target)
 
     @property
     def iframes_average_bps(self) -> int:
@@ -214,20 +214,23 @@ def _whole_seconds(longest_s: Fraction | float) -> int:
     return max(1, int(longest_s + Fraction(1, 2)))
 
 
-def _peak_bps(parts: Sequence[tuple[Fraction, int]], target_s: int) -> int:
-    """Largest bit rate of any run of parts (seconds, bytes) that lasts 0.5 to 1.5 target durations."""
-    rates = []
+def _peak_bps(parts: Sequence[tuple[int, int]], timescale: int, target_s: int) -> int:
+    """Largest bit rate of any run of parts (ticks, bytes) that lasts 0.5 to 1.5 target durations."""
+    # Whole numbers, compared crosswise: it is asked after every chunk of a film that grows.
+    best_ticks, best_bytes = 0, 0
     for first in range(len(parts)):
-        reached_s, reached_bytes = Fraction(0), 0
-        for length_s, size in parts[first:]:
-            reached_s, reached_bytes = reached_s + length_s, reached_bytes + size
-            if reached_s > target_s * Fraction(3, 2):
+        ticks = size_bytes = 0
+        for position in range(first, len(parts)):
+            ticks, size_bytes = ticks + parts[position][0], size_bytes + parts[position][1]
+            if 2 * ticks > 3 * target_s * timescale:
                 break
-            if reached_s >= target_s * Fraction(1, 2):
-                rates.append(reached_bytes * 8 / reached_s)
-    # Too short for the rule: then it is all there is.
-    whole_s = sum((length_s for length_s, _ in parts), Fraction(0))
-    return _round_up(max(rates) if rates else sum(size for _, size in parts) * 8 / whole_s)
+            is_long_enough = 2 * ticks >= target_s * timescale
+            if is_long_enough and size_bytes * best_ticks >= best_bytes * ticks:
+                best_ticks, best_bytes = ticks, size_bytes
+    if not best_ticks:
+        # Too short for the rule: then it is all there is.
+        best_ticks, best_bytes = sum(length for length, _ in parts), sum(size for _, size in parts)
+    return -(-best_bytes * 8 * timescale // best_ticks)
 
 
 def media_playlist(rendition: Rendition, *, complete: bool = True) -> str:
