@@ -133,10 +133,18 @@ def main(kind: str, source: Path, home: Path, cores: int | None, slots: int | No
     print(json.dumps(asdict(asyncio.run(do(kind, source, home, slots)))))
 
 
+def _one(_piece: object, _cores: int) -> int:
+    return 1
+
+
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[4:] if word != "single"]
-    workers = {"places": lambda _kind, _piece, cores, _memory: {"cpu": cores}, "threads": lambda *_: 1}
-    with mock.patch.multiple(turns, **workers) if "single" in sys.argv else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if "single" in sys.argv:
+            alone = mock.patch.multiple(
+                turns, places=lambda _kind, _piece, cores, _memory: {"cpu": cores}, threads=_one
+            )
+            stack.enter_context(alone)
         main(
             sys.argv[1],
             Path(sys.argv[2]),
