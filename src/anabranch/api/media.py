@@ -224,8 +224,7 @@ async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """Remove a media row and all its bytes. What is being done for it is stopped."""
     await asyncio.to_thread(_found, app, media_id)
     await app.engine.send([Event("media/deleted", {"mediaId": media_id}, id=f"{media_id}.deleted")])
-    for task in await asyncio.to_thread(tasks.of_media, app.database, media_id):
-        await task_routes.delete(app, task)
+    await _delete_tasks(app, media_id)
 
     def forget() -> None:
         for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
@@ -238,8 +237,15 @@ async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
         media.delete(app.database, media_id)
 
     await asyncio.to_thread(forget)
+    # Those that a step made while the others were deleted; from the row's end on there are no more.
+    await _delete_tasks(app, media_id)
     await app.announce()
     return JSONResponse({"id": media_id, "deleted": True, "message": f"{media_id} and all its files are gone."})
+
+
+async def _delete_tasks(app: App, media_id: str) -> None:
+    for task in await asyncio.to_thread(tasks.of_media, app.database, media_id):
+        await task_routes.delete(app, task)
 
 
 @router.post("/media/{media_id}/links", operation_id="linkMedia", response_model=Links)

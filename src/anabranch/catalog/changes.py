@@ -93,6 +93,14 @@ def record(
         )
 
 
+def deleted_since(connection: sa.Connection, media_id: str, moment: int) -> bool:
+    """Whether the media row has been deleted since then, Unix milliseconds. Part of the caller's transaction."""
+    deleted = sa.select(changes.c.number).where(
+        changes.c.media_id == media_id, changes.c.type == "media.deleted", changes.c.created_at >= moment
+    )
+    return connection.scalar(deleted.limit(1)) is not None
+
+
 def get(database: sa.Engine, change_id: str) -> Change | None:
     """The change, or None."""
     with database.connect() as connection:

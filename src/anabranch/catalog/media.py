@@ -67,16 +67,36 @@ class Media:
 
 def create(database: sa.Engine, media_id: str, source_url: str, *, status: str = "processing", **details: Any) -> None:
     """Insert a row, unless there is one. `details` are title, alt, metadata, private and size_bytes."""
+    with database.begin() as connection:
+        _insert(connection, media_id, source_url, status, **details)
+
+
+def open_for(database: sa.Engine, task: Task) -> bool:
+    """Insert a task and the row that it is for, unless they are there.
+
+    False, and nothing is there, when the row was deleted since the task was asked for: who asked did not know yet.
+    """
+    with database.connect() as connection, connection.begin() as transaction:
+        # Written first, so that nobody can delete between the look and the row.
+        if task.media_id is not None:
+            _insert(connection, task.media_id, task.input, "processing")
+        tasks.insert(connection, task)
+        if task.media_id is not None and changes.deleted_since(connection, task.media_id, task.created_at):
+            transaction.rollback()
+            return False
+    return True
+
+
+def _insert(connection: sa.Connection, media_id: str, source_url: str, status: str, **details: Any) -> None:
     now = clock.now_ms()
     values = {"metadata": {}, "private": False, "progress": 0.0, "renditions": []} | details
-    with database.begin() as connection:
-        added = connection.execute(
-            insert_once(database, media).values(
-                id=media_id, status=status, source_url=source_url, created_at=now, updated_at=now, **values
-            )
+    added = connection.execute(
+        insert_once(connection.engine, media).values(
+            id=media_id, status=status, source_url=source_url, created_at=now, updated_at=now, **values
         )
-        if added.rowcount:
-            changes.record(connection, "media.created", _record(connection, media_id), media_id=media_id)
+    )
+    if added.rowcount:
+        changes.record(connection, "media.created", _record(connection, media_id), media_id=media_id)
 
 
 def begin(database: sa.Engine, media_id: str, source_url: str, size_bytes: int | None = None) -> None:

@@ -59,10 +59,16 @@ class Task:
 def create(database: sa.Engine, task: Task) -> bool:
     """Insert the task unless it is there. Whether it was not."""
     with database.begin() as connection:
-        added = connection.execute(insert_once(database, tasks).values(vars(task) | {"updated_at": task.created_at}))
-        if added.rowcount:
-            changes.record(connection, "task.created", vars(task), media_id=task.media_id, task_id=task.id)
-        return bool(added.rowcount)
+        return insert(connection, task)
+
+
+def insert(connection: sa.Connection, task: Task) -> bool:
+    """The same as part of the caller's transaction."""
+    row = vars(task) | {"updated_at": task.created_at}
+    added = connection.execute(insert_once(connection.engine, tasks).values(row))
+    if added.rowcount:
+        changes.record(connection, "task.created", vars(task), media_id=task.media_id, task_id=task.id)
+    return bool(added.rowcount)
 
 
 def get(database: sa.Engine, task_id: str) -> Task | None:

@@ -216,9 +216,9 @@ class Workshop:
             )
 
     def _open(self, order: Task) -> None:
-        if order.media_id is not None:
-            media.create(self._database, order.media_id, order.input)
-        tasks.create(self._database, order)
+        if not media.open_for(self._database, order):
+            # It was on its way when its media was deleted.
+            raise _cancelled(order)
         tasks.begin(self._database, order.id, order.run_id)
 
     async def _planned(self, order: Task) -> _Plan:

@@ -1,0 +1,48 @@
+"""Media rows: what is deleted is not made again by who did not know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch import clock, migrations
+from anabranch.catalog import media, tasks
+from anabranch.catalog.tasks import Task
+from anabranch.database import open_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> sa.Engine:
+    opened = open_database(f"sqlite:///{tmp_path}/anabranch.db")
+    migrations.upgrade(opened)
+    return opened
+
+
+def poster(created_at: int) -> Task:
+    return Task(
+        "task_1", "med_1", "poster-image", "image", "/film.mp4", {}, {}, "queued", 0.0, None, None, None, created_at,
+        None, None,
+    )  # fmt: skip
+
+
+def test_a_task_that_was_asked_for_before_its_media_was_deleted_leaves_nothing(database: sa.Engine) -> None:
+    asked_at = clock.now_ms()
+    media.create(database, "med_1", "/film.mp4")
+    media.delete(database, "med_1")
+    assert not media.open_for(database, poster(asked_at))
+    assert media.get(database, "med_1") is None
+    assert tasks.get(database, "task_1") is None
+
+
+def test_an_id_may_be_used_again_after_its_media_was_deleted(database: sa.Engine) -> None:
+    media.create(database, "med_1", "/film.mp4")
+    media.delete(database, "med_1")
+    assert media.open_for(database, poster(clock.now_ms() + 1))
+    assert media.get(database, "med_1") is not None
+    assert tasks.get(database, "task_1") is not None
