@@ -69,6 +69,7 @@ def test_of_chunks_that_keep_two_cores_busy_there_is_one_for_every_two() -> None
 def test_speech_takes_a_core_and_no_more_memory_than_there_is_to_spare() -> None:
     speech = Piece("transcribe", slot="speech")
     assert turns.places("audio", speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}
-    assert turns.places("audio", speech, 2, 8 << 30) == {"cpu": 2, "speech": 2}
+    # A core is left to whoever wants to watch.
+    assert turns.places("audio", speech, 2, 8 << 30) == {"cpu": 2, "speech": 1}
     assert turns.places("audio", speech, 8, 8 << 30) == {"cpu": 8, "speech": 4}
     assert turns.places("audio", speech, 8, 1 << 30) == {"cpu": 8, "speech": 1}

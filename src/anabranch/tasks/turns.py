@@ -51,8 +51,12 @@ def threads(piece: Piece, cores: int) -> int:
 
 
 def speech_places(cores: int, memory_bytes: int) -> int:
-    """How many speech models may be loaded at once: one for each core, in a quarter of the memory at the most."""
-    return max(1, min(cores, memory_bytes // 4 // _SPEECH_BYTES))
+    """How many speech models may be loaded at once: in a quarter of the memory at the most, on all cores but one.
+
+    A stretch takes a minute. Those of one film, which are planned before its pictures are, would otherwise have every
+    core before its first chunk is asked for, and nobody could begin to watch.
+    """
+    return max(1, min(cores - 1, memory_bytes // 4 // _SPEECH_BYTES))
 
 
 def nice(piece: Piece) -> int:
