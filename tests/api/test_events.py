@@ -135,10 +135,10 @@ def test_events_are_listed_in_the_order_in_which_they_came_whatever_their_ids(se
     assert rest.headers["has-more"] == "true"
     last = server.api.get(rest.headers["link"].partition("<")[2].partition(">")[0])
     assert ([row["id"] for row in last.json()["data"]], last.headers["has-more"]) == ([sent[0]], "false")
-    asked = {"name": "test/listed", "order": "asc", "after": sent[1], "limit": 2}
-    assert [row["id"] for row in server.api.get("/v1/events", params=asked).json()["data"]] == sent[2:4]
-    asked = {"name": "test/listed", "before": sent[2], "limit": 1}
-    assert [row["id"] for row in server.api.get("/v1/events", params=asked).json()["data"]] == [sent[3]]
+    upwards = server.api.get("/v1/events", params={"name": "test/listed", "order": "asc", "after": sent[1], "limit": 2})
+    assert [row["id"] for row in upwards.json()["data"]] == sent[2:4]
+    up_to = server.api.get("/v1/events", params={"name": "test/listed", "before": sent[2], "limit": 1})
+    assert [row["id"] for row in up_to.json()["data"]] == [sent[3]]
     assert server.api.get("/v1/events?after=nope").json()["code"] == "invalid_cursor"
 
 

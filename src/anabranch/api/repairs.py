@@ -48,7 +48,9 @@ async def retry_branch(
     _: Caller,
     piece: Annotated[
         str | None,
-        Query(alias="from", max_length=200, description="A piece: it and those after it are done; the others are kept."),
+        Query(
+            alias="from", max_length=200, description="A piece: it and those after it are done; the others are kept."
+        ),
     ] = None,
 ) -> JSONResponse:
     """Do one branch again, also one that was done. The others stay as they are."""

@@ -156,7 +156,7 @@ def doing(database: sa.Engine) -> list[Doing]:
 def failures(database: sa.Engine) -> list[Failure]:
     """What failed for good within a day, by its code, the most frequent first."""
     lately = (tasks.c.status == "failed") & (tasks.c.finished_at > clock.now_ms() - _DAY_MS)
-    failed = sa.select(tasks.c.id, tasks.c.media_id, tasks.c.error, tasks.c.finished_at).where(lately)
+    failed: sa.Select[Any] = sa.select(tasks.c.id, tasks.c.media_id, tasks.c.error, tasks.c.finished_at).where(lately)
     # Of a branch that was done again only the newest task counts.
     newest = (
         sa.select(sa.func.max(tasks.c.id))
@@ -188,7 +188,7 @@ def _failure(code: str, rows: list[sa.Row[Any]], current: set[str]) -> Failure:
 def throughput(database: sa.Engine) -> Throughput:
     """How much of films was made within an hour: each piece of a package counts for its share of the film."""
     now = clock.now_ms()
-    found = (
+    found: sa.Select[Any] = (
         sa.select(attempts.c.task_id, attempts.c.piece, attempts.c.started_at, tasks.c.pieces, media.c.duration_s)
         .join(tasks, tasks.c.id == attempts.c.task_id)
         .join(media, media.c.id == tasks.c.media_id)
