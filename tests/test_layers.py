@@ -10,11 +10,11 @@ import anabranch
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["once", "doctor", "server"],
+    ["once", "server"],
     ["export", "progress"],
     ["api", "embed"],
     ["app"],
-    ["functions"],
+    ["doctor", "functions"],
     ["tasks", "webhooks"],
     ["views"],
     ["migrations"],
@@ -22,7 +22,7 @@ LAYERS = [
     ["media"],
     ["storage"],
     ["catalog"],
-    ["database", "settings"],
+    ["database", "pages", "settings"],
     ["ids"],
     ["errors", "clock", "gate"],
 ]

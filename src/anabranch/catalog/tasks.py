@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
-from anabranch.catalog import changes, pages
+from anabranch import clock, pages
+from anabranch.catalog import changes
 from anabranch.catalog.branches import BRANCHES, named
 from anabranch.catalog.tables import attempts, media, tasks
 from anabranch.database import insert_once
@@ -16,7 +16,7 @@ from anabranch.database import insert_once
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anabranch.catalog.pages import Page
+    from anabranch.pages import Page
 
 Json = Any
 
@@ -30,7 +30,7 @@ class Task:
     Attributes:
         status: `queued`, `processing`, `completed`, `failed` or `cancelled`.
         progress: percent, 0 to 100.
-        pieces: name and weight of each piece in the plan; None until planned.
+        pieces: name and weight of each piece in the plan, and whether it is optional; None until planned.
         output: what it came to, as clients see it.
         error: code, message and whether it may be tried again, of the last failure.
         webhook_url: told when it ends; None when nobody asked.

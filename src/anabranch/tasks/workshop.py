@@ -11,6 +11,7 @@ rows too, and steps only name them: an engine sends the results of all steps wit
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import os
 import shutil
 import time
@@ -22,11 +23,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from anabranch.catalog import attempts, files, media, plans, tasks, transcripts
+from anabranch.catalog.branches import named
 from anabranch.errors import AnabranchError, EncodeError, FinalError, ResourceError
 from anabranch.gate import Gate
 from anabranch.media import source
 from anabranch.media.probe import Probe, probe
-from anabranch.media.process import Cancelled, CancelToken
+from anabranch.media.process import Cancelled, CancelToken, Tape
 from anabranch.tasks import Piece, turns
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
@@ -86,6 +88,19 @@ class _Plan:
     probe: Probe
 
 
+@dataclass(frozen=True)
+class Again:
+    """What a task does again.
+
+    Attributes:
+        task_id: the task that did it before.
+        piece: what came before this piece is taken over from it, as far as it is there; all of it before `join`.
+    """
+
+    task_id: str
+    piece: str
+
+
 class Workshop:
     """Does the steps of tasks, for one process."""
 
@@ -98,12 +113,15 @@ class Workshop:
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
         self._plans: dict[str, _Plan] = {}
+        self._tapes: dict[tuple[str, str, int], Tape] = {}
         self._shown = Showcase(tools.database, tools.storage, self._desk, self._at_desk, self._tell)
         shutil.rmtree(tools.scratch, ignore_errors=True)
         self._sources.mkdir(parents=True)
+        # Whoever made them is gone: one process at a time works here.
+        attempts.interrupt_all(tools.database)
 
-    async def plan(self, order: Task) -> dict[str, Json]:
-        """Write the task down, fetch and probe its source, and plan it.
+    async def plan(self, order: Task, again: Again | None = None) -> dict[str, Json]:
+        """Write the task down, fetch and probe its source, and plan it; or take over what it does again.
 
         Returns:
             `{"pieces": [{"name": …, "optional": …}, …]}`, in order.
@@ -114,6 +132,8 @@ class Workshop:
         await asyncio.to_thread(self._open, order)
         await self._check_wanted(order)
         with self._noting_errors(order.id):
+            if again is not None:
+                await asyncio.to_thread(self._take_over, order, again)
             planned = await self._planned(order)
         return {"pieces": [{"name": one.name, "optional": one.optional} for one in planned.pieces.values()]}
 
@@ -160,13 +180,13 @@ class Workshop:
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
         attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, "join")
-        with self._noting_errors(order.id, "join", attempt):
+        desk = self._desk(order, "join", planned.probe, path, attempt)
+        with self._taping(order.id, "join", attempt, desk), self._noting_errors(order.id, "join", attempt, desk.tape):
             results = await asyncio.to_thread(self._results, order.id, planned)
-            desk = self._desk(order, "join", planned.probe, path, attempt)
             with_nobody_else = self._shown.alone(order.id, lambda: kind.join(results, options, desk))
             output = await asyncio.to_thread(self._at_desk, desk, with_nobody_else)
             told = self._tell(output)
-            await asyncio.to_thread(self._close, order, output, told, attempt)
+            await asyncio.to_thread(self._close, order, output, told, attempt, desk.tape)
         return told
 
     async def caption(self, media_id: str) -> None:
@@ -192,6 +212,10 @@ class Workshop:
         attempts.forget(self._database, task.id)
         transcripts.remove(self._database, task.id)
         self._tidy(task)
+
+    def tape(self, task_id: str, piece: str, attempt: int) -> Tape | None:
+        """What is run for an attempt that is being made; None for any other."""
+        return self._tapes.get((task_id, piece, attempt))
 
     async def _check_wanted(self, order: Task) -> int:
         """When the task was created, Unix milliseconds. An engine that has not heard of its cancelling is told here."""
@@ -237,6 +261,30 @@ class Workshop:
             self._plans[order.id] = planned
         return planned
 
+    def _take_over(self, order: Task, again: Again) -> None:
+        """Give a task the plan of an earlier one, and what that had done before a piece. Doing it twice is fine."""
+        earlier = tasks.get(self._database, again.task_id)
+        found = plans.get(self._database, again.task_id)
+        same = earlier and (earlier.media_id, earlier.kind, earlier.options)
+        if earlier is None or found is None or same != (order.media_id, order.kind, order.options):
+            return
+        pieces, seen = found
+        self._write_plan(order, [Piece(**piece) for piece in pieces], Probe.from_dict(seen))
+        names = [piece["name"] for piece in pieces]
+        for name in names[: names.index(again.piece)] if again.piece in names else names:
+            row = attempts.completed(self._database, earlier.id, name)
+            if row is None:
+                continue
+            moved: dict[str, str] = {}
+            result = _moved(row.result, f"{prefix_of(earlier)}/", f"{prefix_of(order)}/", moved)
+            if not all(map(self._tools.storage.exists, moved)):
+                continue
+            for old, new in moved.items():
+                kind = mimetypes.guess_type(new)[0] or "application/octet-stream"
+                self._tools.storage.put(new, self._tools.storage.path(old), kind)
+            attempts.take_over(self._database, order.id, row, result)
+        tasks.advance(self._database, order.id)
+
     def _read_plan(self, task_id: str) -> _Plan | None:
         found = plans.get(self._database, task_id)
         if found is None:
@@ -246,7 +294,7 @@ class Workshop:
 
     def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
         plans.put(self._database, order.id, [asdict(piece) for piece in pieces], seen.to_dict())
-        parts = [{"name": piece.name, "weight": piece.weight} for piece in pieces]
+        parts = [{"name": piece.name, "weight": piece.weight, "optional": piece.optional} for piece in pieces]
         tasks.plan(self._database, order.id, parts)
         if order.media_id is not None:
             facts = {
@@ -311,8 +359,9 @@ class Workshop:
             on_partial=tell,
             earlier=await asyncio.to_thread(attempts.told, self._database, order.id, piece.name),
         )
+        this = (order.id, piece.name, attempt)
         started = time.monotonic()
-        with self._noting_errors(order.id, piece.name, attempt):
+        with self._taping(*this, desk), self._noting_errors(*this, desk.tape):
             self._check_room()
             work = asyncio.ensure_future(
                 asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
@@ -325,19 +374,19 @@ class Workshop:
                     cancel.cancel()
                 result = await asyncio.shield(work)
             except Cancelled:
-                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
                 raise _cancelled(order) from None
             except asyncio.CancelledError:
                 cancel.cancel()
                 # The child has to be gone before anybody sweeps what it writes.
                 await asyncio.gather(work, return_exceptions=True)
-                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
                 raise
             finally:
                 self._working[order.id].discard(entry)
                 if not self._working[order.id]:
                     del self._working[order.id]
-            await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
+            await asyncio.to_thread(attempts.complete, self._database, *this, result, _taped(desk.tape))
             await asyncio.to_thread(tasks.advance, self._database, order.id)
             await asyncio.to_thread(grow)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
@@ -359,7 +408,19 @@ class Workshop:
         return results
 
     @contextmanager
-    def _noting_errors(self, task_id: str, piece: str | None = None, attempt: int = 0) -> Iterator[None]:
+    def _taping(self, task_id: str, piece: str, attempt: int, desk: Desk) -> Iterator[None]:
+        """Let people listen to what is run, while it runs."""
+        assert desk.tape is not None
+        self._tapes[task_id, piece, attempt] = desk.tape
+        try:
+            yield
+        finally:
+            del self._tapes[task_id, piece, attempt]
+
+    @contextmanager
+    def _noting_errors(
+        self, task_id: str, piece: str | None = None, attempt: int = 0, tape: Tape | None = None
+    ) -> Iterator[None]:
         """Write down what goes wrong before it is raised on, so that people see it while the step waits."""
         try:
             yield
@@ -371,16 +432,17 @@ class Workshop:
                 told = {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True}
             tasks.note_error(self._database, task_id, told)
             if piece is not None:
-                attempts.fail(self._database, task_id, piece, attempt, told)
+                attempts.fail(self._database, task_id, piece, attempt, told, _taped(tape))
             raise
 
     def _desk(self, order: Task, piece: str, seen: Probe, path: Path, attempt: int, **given: Any) -> Desk:
         usual = {"on_progress": lambda _done, _speed: None, "cancel": CancelToken()}
+        scratch = self._tools.scratch / order.id / f"{piece}.{attempt}"
         return Desk(
             source=path,
             probe=seen,
-            scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
-            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0)),
+            scratch=scratch,
+            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0), tape=Tape(scratch)),
             storage=self._tools.storage,
             prefix=prefix_of(order),
             attempt=attempt,
@@ -427,14 +489,15 @@ class Workshop:
             **output.facts,
         }
 
-    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int) -> None:
-        attempts.complete(self._database, order.id, "join", attempt, told)
+    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int, tape: Tape | None) -> None:
+        attempts.complete(self._database, order.id, "join", attempt, told, _taped(tape))
         self._list(order, output, told)
         if not tasks.complete(self._database, order.id, told):
             # Cancelled while it was joined; whoever cancelled it sweeps.
             return
         self._sweep(prefix_of(order), {stored.key for stored in output.files})
         self._tidy(order)
+        self._remove_failed(order)
 
     def _list(self, order: Task, output: Output, told: dict[str, Json]) -> None:
         """Enter the main file where clients look for files."""
@@ -467,10 +530,37 @@ class Workshop:
     def _clear(self, task_id: str) -> None:
         task = tasks.get(self._database, task_id)
         if task is not None and task.status in ("failed", "cancelled"):
-            self.remove(task)
+            if not self._keep_done(task):
+                self.remove(task)
             file = files.of_task(self._database, task.id)
             if file is not None:
                 files.change(self._database, file.id, {"status": "failed", "key": None})
+
+    def _keep_done(self, task: Task) -> bool:
+        """Remove what a failed branch has stored but its pieces that are done, so that it can be done from there.
+
+        False when there is nothing of use: none was done, or what was done did not fit together.
+        """
+        found = attempts.results(self._database, task.id)
+        done = {name: result for name, (status, result) in found.items() if status == "completed"}
+        is_branch = task.media_id is not None and named(task.ref) is not None
+        was_joined = any(row.piece == "join" for row in attempts.of_task(self._database, task.id))
+        if task.status != "failed" or not is_branch or not done or was_joined:
+            return False
+        kept: dict[str, str] = {}
+        _moved(done, f"{prefix_of(task)}/", "", kept)
+        self._shown.alone(task.id, lambda: self._sweep(prefix_of(task), set(kept)))()
+        attempts.forget(self._database, task.id, except_for=done)
+        self._tidy(task)
+        return True
+
+    def _remove_failed(self, order: Task) -> None:
+        """Remove what earlier tasks of the same branch have left, since it was done."""
+        if order.media_id is None or named(order.ref) is None:
+            return
+        for task in tasks.of_media(self._database, order.media_id):
+            if task.ref == order.ref and task.id < order.id and task.status == "failed":
+                self.remove(task)
 
     def _sweep(self, prefix: str, kept: set[str]) -> None:
         for key in [key for key in self._tools.storage.keys(prefix) if key not in kept]:
@@ -487,6 +577,23 @@ class Workshop:
 
 def _cancelled(order: Task) -> FinalError:
     return FinalError("cancelled", f"{order.id} was cancelled.")
+
+
+def _moved(value: Json, old: str, new: str, moved: dict[str, str]) -> Json:
+    """What a piece came to, with keys that begin with `new` in place of `old`; `moved` gets each old and new key."""
+    if isinstance(value, dict):
+        key = value.get("key")
+        own = {}
+        if isinstance(key, str) and key.startswith(old):
+            own["key"] = moved[key] = new + key.removeprefix(old)
+        return {name: _moved(part, old, new, moved) for name, part in value.items()} | own
+    if isinstance(value, list):
+        return [_moved(part, old, new, moved) for part in value]
+    return value
+
+
+def _taped(tape: Tape | None) -> attempts.Run:
+    return (tape.command, tape.log or None) if tape is not None else attempts.NOTHING_RUN
 
 
 def _gone(look: asyncio.Task[tuple[Path, Probe]]) -> bool:
