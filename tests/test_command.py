@@ -379,6 +379,40 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
     assert err.startswith("invalid_setting: ANABRANCH_CPU_SLOTS: ")
 
 
+HEAVY = ("sqlalchemy", "pydantic", "httpx2", "structlog", "fastapi", "inngest", "dbos", "av", "numpy")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["media", "add", "--help"], ["events", "--help"]])
+def test_help_comes_without_what_work_needs(arguments: list[str]) -> None:
+    """It all takes seconds to import, and whoever asks for help waits for it."""
+    code, out, err = finish(python("-X", "importtime", "-m", "anabranch", *arguments))
+    assert code == 0
+    assert "Usage: " in out
+    imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
+    assert "anabranch.cli.media" in imported
+    assert [name for name in HEAVY if name in imported] == []
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    def keys(*arguments: object) -> tuple[int, str, str]:
+        return finish(command("keys", *arguments, ANABRANCH_HOME=str(tmp_path)))
+
+    code, made, err = keys("create", "a page", "--json")
+    assert (code, err) == (0, "")
+    key = json.loads(made)
+    assert key["key"].startswith(key["prefix"])
+    _, listed, _ = keys("list")
+    assert listed.splitlines()[1].startswith(f"{key['id']}  a page  {key['prefix']}  20")
+    assert key["key"] not in listed
+    assert json.loads(keys("revoke", key["id"], "--json")[1]) == {"id": key["id"], "revoked": True}
+    assert json.loads(keys("list", "--json")[1])[0]["revoked_at"] is not None
+    code, _, err = keys("revoke", key["id"])
+    assert (code, err.partition(":")[0]) == (1, "key_not_found")
+    signing = keys("signing")[1]
+    assert signing.startswith("signkey-")
+    assert json.loads(keys("signing", "--json")[1]) == {"signingKey": signing.strip()}
+
+
 def test_doctor_finds_what_a_run_needs(tmp_path: Path) -> None:
     status, out, _ = finish(command("doctor", "--json", ANABRANCH_HOME=str(tmp_path)))
     findings = {finding["about"]: finding for finding in json.loads(out)}

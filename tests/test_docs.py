@@ -6,12 +6,19 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer.main
 
 import anabranch
 from anabranch.catalog.changes import TOPICS
+from anabranch.cli import cli, failures
 from anabranch.media.conformance import RULES
 from anabranch.settings import Settings
 from anabranch.tasks.kinds import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 RAISED = {"SourceError", "OptionError", "SetupError", "EncodeError", "ResourceError", "FinalError", "Unusable"}
@@ -68,6 +75,34 @@ def test_every_topic_of_webhooks_is_explained() -> None:
 def test_every_rule_of_conformance_is_explained() -> None:
     section = read("docs/hls.md").partition("## How conformance is checked")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == set(RULES)
+
+
+def test_every_command_and_option_is_explained() -> None:
+    """In a row of its own; what all commands take is explained once."""
+    text = read("docs/cli.md")
+    rows = dict(re.findall(r"^\| `anabranch ([a-z ]+?)(?: [A-Z_]+)?` \| (.*) \|$", text, re.MULTILINE))
+    commands = dict(_commands(typer.main.get_command(cli), ""))
+    assert set(rows) == set(commands)
+    for name, command in commands.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                for option in set(parameter.opts) - {"--json", "--url", "--key"}:
+                    assert f"`{option}`" in rows[name], f"{name} {option}"
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """All commands by what is typed for them."""
+    for word, below in getattr(command, "commands", {}).items():
+        whole = f"{name} {word}".strip()
+        if hasattr(below, "commands"):
+            yield from _commands(below, whole)
+        else:
+            yield whole, below
+
+
+def test_exit_codes_are_explained_as_they_are() -> None:
+    told = re.findall(r"^\| (\d) \|", read("docs/cli.md"), re.MULTILINE)
+    assert told == re.findall(r"^    (\d)  ", failures.__doc__ or "", re.MULTILINE)
 
 
 def test_every_dependency_has_its_reason() -> None:

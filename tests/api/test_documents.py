@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import clips
+from tests.api.typed import environment_of
 
 if TYPE_CHECKING:
     from tests.api.served import Server
@@ -37,3 +40,20 @@ def test_every_curl_of_a_document_does_what_it_says(server: Server, plain_url: s
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.rstrip().endswith("all done")
+
+
+@pytest.mark.slow
+def test_the_script_of_the_command_line_does_what_it_says(server: Server, tmp_path: Path) -> None:
+    (script,) = re.findall(r"^```sh\n(.*?)^```", (DOCS / "cli.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "film.mp4").write_bytes(clips.plain().read_bytes())
+    environment = environment_of(server)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    film = json.loads((tmp_path / "film.json").read_text())
+    assert film["status"] == "ready"
+    assert re.search(r" poster-image med_\w+$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith(f"{film['id']} and all its files are gone.\n")
+    assert server.api.get(f"/media/{film['id']}").status_code == 404

@@ -69,7 +69,8 @@ def _respond(events: AsyncIterator[str]) -> StreamingResponse:
 
 
 async def _follow(app: App, number: int, media_id: str | None) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
+    # Where the stream is, before anything has happened: who loses the connection now goes on from here.
+    yield f"retry: 1000\nid: {number}\n\n"
     told: dict[str, Json] | None = None
     silent_s = 0.0
     while True:
