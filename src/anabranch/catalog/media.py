@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json = Any
 
 # What of a record is the address of something stored.
-ADDRESSES = ("hlsUrl", "dashUrl", "posterUrl", "gifUrl", "transcriptionUrl", "storyboardUrl")
+ADDRESSES = ("hlsUrl", "dashUrl", "posterUrl", "gifUrl", "transcriptionUrl", "captionsUrl", "storyboardUrl")
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,7 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         for branch in BRANCHES
     }
     package = (found["hls-package"].output or {}) if "hls-package" in found else {}
+    written = (found["audio-transcription"].output or {}) if "audio-transcription" in found else {}
     return {
         "id": row.id,
         "object": "media",
@@ -248,6 +249,7 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         "posterUrl": urls["poster_url"],
         "gifUrl": urls["gif_url"],
         "transcriptionUrl": urls["transcription_url"],
+        "captionsUrl": written.get("captionsUrl"),
         "storyboardUrl": package.get("storyboardUrl"),
         "sourceUrl": row.source_url,
         "durationS": row.duration_s,
