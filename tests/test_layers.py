@@ -12,6 +12,7 @@ LAYERS = [
     ["cli"],
     ["once", "doctor", "server"],
     ["export", "progress"],
+    ["web"],
     ["api", "embed"],
     ["app"],
     ["functions"],

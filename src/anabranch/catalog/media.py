@@ -196,6 +196,19 @@ def ids(
         return list(connection.scalars(found))
 
 
+def moving(database: sa.Engine, since_ms: int | None) -> list[str]:
+    """The ids of the rows at work, or of those of which anything has changed since a time (Unix milliseconds)."""
+    if since_ms is None:
+        found = sa.select(media.c.id).where(media.c.status == "processing")
+    else:
+        found = sa.select(media.c.id).where(
+            (media.c.updated_at >= since_ms)
+            | media.c.id.in_(sa.select(task_rows.c.media_id).where(task_rows.c.updated_at >= since_ms))
+        )
+    with database.connect() as connection:
+        return list(connection.scalars(found.order_by(media.c.id)))
+
+
 def _matching(statuses: Sequence[str], created_after: int | None, created_before: int | None) -> sa.Select[tuple[str]]:
     found = sa.select(media.c.id)
     if statuses:

@@ -1,0 +1,42 @@
+// Numbers, times and names as a person reads them. The templates say the same: src/anabranch/web/words.py.
+
+const BRANCHES = { "hls-package": "Video", "poster-image": "Poster", "gif-preview": "Preview", "audio-transcription": "Transcript" };
+const STATUSES = {
+  waiting: "Waiting", queued: "Queued", pending: "Pending", processing: "Working", running: "Running", ready: "Ready",
+  completed: "Done", delivered: "Delivered", degraded: "Incomplete", interrupted: "Interrupted", dropped: "Dropped",
+  failed: "Failed", cancelled: "Cancelled",
+};
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const two = (number) => String(number).padStart(2, "0");
+const unknown = (value) => value === null || value === undefined;
+
+export const branch = (name) => BRANCHES[name] ?? name;
+export const status = (name) => STATUSES[name] ?? name;
+export const titleOf = (media) => media.title || media.id;
+
+export function duration(seconds) {
+  if (unknown(seconds)) return "";
+  const whole = Math.floor(seconds + 0.5);
+  const [hours, minutes, left] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(left)}` : `${minutes}:${two(left)}`;
+}
+
+export function size(count) {
+  if (unknown(count)) return "";
+  let [value, unit] = [count, 0];
+  while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
+  return `${value.toFixed(unit === 0 || value >= 99.95 ? 0 : 1)} ${UNITS[unit]}`;
+}
+
+export const percent = (value) => (unknown(value) ? "" : `${Math.floor(value)} %`);
+
+export function span(milliseconds) {
+  if (unknown(milliseconds)) return "";
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit}`;
+  }
+  return `${seconds} s`;
+}
+
+export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);

@@ -1,0 +1,89 @@
+"""Words: numbers, times and names as a person reads them. `static/lib/words.js` says the same in the browser."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+BRANCHES = {
+    "hls-package": "Video",
+    "poster-image": "Poster",
+    "gif-preview": "Preview",
+    "audio-transcription": "Transcript",
+}
+STATUSES = {
+    "waiting": "Waiting",
+    "queued": "Queued",
+    "pending": "Pending",
+    "processing": "Working",
+    "running": "Running",
+    "ready": "Ready",
+    "completed": "Done",
+    "delivered": "Delivered",
+    "degraded": "Incomplete",
+    "interrupted": "Interrupted",
+    "dropped": "Dropped",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def duration(seconds: float | None) -> str:
+    """`0:24`, `12:03`, `1:02:03`; empty when it is not known."""
+    if seconds is None:
+        return ""
+    whole = int(seconds + 0.5)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def size(count: float | None) -> str:
+    """`812 B`, `5.8 MB`; in powers of a thousand, as disks are sold."""
+    if count is None:
+        return ""
+    unit = 0
+    value = float(count)
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value /= 1000
+        unit += 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def percent(value: float | None) -> str:
+    """`42 %`, cut and not rounded: 100 is said when it is done."""
+    return "" if value is None else f"{int(value)} %"
+
+
+def span(milliseconds: float | None) -> str:
+    """`0 s`, `48 s`, `3 min`, `2 h`, `5 d`: how long, in the largest unit of which there is one."""
+    if milliseconds is None:
+        return ""
+    seconds = max(0, int(milliseconds / 1000))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def iso(moment_ms: int | None) -> str:
+    """A moment for the `datetime` of a `time` element."""
+    if moment_ms is None:
+        return ""
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def branch(name: str | None) -> str:
+    """What a branch is called on the page."""
+    return BRANCHES.get(name or "", name or "")
+
+
+def status(name: str | None) -> str:
+    """What a status is called on the page."""
+    return STATUSES.get(name or "", name or "")
+
+
+def title(media: dict[str, Any]) -> str:
+    """What a media row is called: its title, or else its id."""
+    return str(media.get("title") or media["id"])
