@@ -78,6 +78,8 @@ class Renderer:
             "span": words.span,
             "iso": words.iso,
             "branch": words.branch,
+            "clock": words.clock,
+            "piece": words.piece,
             "status": words.status,
             "title_of": words.title,
             "here": self.here,
@@ -100,6 +102,15 @@ class Renderer:
         if address.startswith(f"{self._base}/"):
             return self.prefix + address.removeprefix(self._base)
         return address
+
+    def own_path(self, address: str) -> str:
+        """An address of this server as the API is asked for it in this process."""
+        return address.removeprefix(self._base)
+
+    def lasting(self, name: str) -> str:
+        """The whole address of an asset, for pages elsewhere: it stays the same from build to build."""
+        self.assets.url(name)
+        return f"{self._base}/static/newest/{name}"
 
     def page(
         self,

@@ -6,15 +6,14 @@ import asyncio
 import json
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import fastapi
-from fastapi import Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
 from anabranch.web import facts, words
 from anabranch.web.client import RefusedError
-from anabranch.web.context import Asked, Rendered, own_form
+from anabranch.web.context import Asked, Posted, Rendered
 from anabranch.web.styles import POLICY
 
 if TYPE_CHECKING:
@@ -123,31 +122,31 @@ async def show_attempt(
     )
 
 
-@router.post("/watch/{media_id}", dependencies=[Depends(own_form)])
-async def act(
-    media_id: str,
-    api: Asked,
-    page: Rendered,
-    do: Annotated[Literal["title", "private", "public", "retry", "again", "cancel", "delete"], Form()],
-    title: Annotated[str, Form()] = "",
-    branch: Annotated[str, Form()] = "",
-    piece: Annotated[str, Form()] = "",
-) -> Response:
-    """Do what a form of the page asks for."""
+@router.post("/watch/{media_id}")
+async def act(media_id: str, api: Asked, page: Rendered, form: Posted) -> Response:
+    """Do what a form of the page asks for, by the call of the API that it names for browsers with JavaScript.
+
+    Raises:
+        RefusedError: the API's own, or `invalid_request`.
+    """
     here = f"/media/{media_id}"
+    branch = f"{here}/branches/{form.one('branch')}"
+    do = form.one("do")
     if do == "delete":
         await api.answer("DELETE", here)
         return RedirectResponse(page.here("/?done=deleted"), 303)
     if do == "title":
-        await api.answer("PATCH", here, json={"title": title})
+        await api.answer("PATCH", here, json={"title": form.one("title")})
     elif do in ("private", "public"):
         await api.answer("PATCH", here, json={"private": do == "private"})
     elif do == "retry":
         await api.answer("POST", f"{here}/retry")
     elif do == "again":
-        await api.answer("POST", f"{here}/branches/{branch}/retry", query={"from": piece})
+        await api.answer("POST", f"{branch}/retry", query={"from": form.one("piece")})
+    elif do == "cancel":
+        await api.answer("POST", f"{branch}/cancel")
     else:
-        await api.answer("POST", f"{here}/branches/{branch}/cancel")
+        raise RefusedError(422, {"code": "invalid_request", "detail": "The form does not say what to do."})
     return RedirectResponse(page.here(f"/watch/{media_id}"), 303)
 
 

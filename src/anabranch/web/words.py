@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BRANCHES = {
     "hls-package": "Video",
@@ -67,6 +70,21 @@ def span(milliseconds: float | None) -> str:
     return f"{seconds} s"
 
 
+def lasted(milliseconds: float) -> str:
+    """`3.2 s`, `4 min 10 s`, `2 h 5 min`: how long something took, to be compared with others."""
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:.1f} s"
+    seconds = round(milliseconds / 1000)
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+
+
+def clock(moment_ms: int, now_ms: int) -> str:
+    """`14:03:22 UTC`, with the day before it when that is another one."""
+    moment, now = (datetime.fromtimestamp(one / 1000, UTC) for one in (moment_ms, now_ms))
+    return moment.strftime("%H:%M:%S UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC")
+
+
 def iso(moment_ms: int | None) -> str:
     """A moment for the `datetime` of a `time` element."""
     if moment_ms is None:
@@ -77,6 +95,19 @@ def iso(moment_ms: int | None) -> str:
 def branch(name: str | None) -> str:
     """What a branch is called on the page."""
     return BRANCHES.get(name or "", name or "")
+
+
+def piece(name: str) -> str:
+    """What a piece of a task is called on the page: people count from one."""
+    stem, _, number = name.rpartition("-")
+    return f"{stem} {int(number) + 1}" if stem and number.isdecimal() else name
+
+
+def together(names: Sequence[str]) -> str:
+    """`Video`, `Video and poster`, `Video, poster and preview`."""
+    first, *others = names
+    lowered = [other.lower() for other in others]
+    return " and ".join([", ".join([first, *lowered[:-1]]), *lowered[-1:]])
 
 
 def status(name: str | None) -> str:
