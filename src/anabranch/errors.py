@@ -32,7 +32,7 @@ class AnabranchError(Exception):
 
     def to_dict(self) -> dict[str, object]:
         """The error as stored in a task row and answered to clients."""
-        return {"code": self.code, "message": str(self), "retryable": self.retryable}
+        return {"code": self.code, "message": str(self), "retryable": self.retryable, "hint": self.hint}
 
 
 class FinalError(AnabranchError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from anabranch.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Settings(BaseSettings):
@@ -23,6 +26,7 @@ class Settings(BaseSettings):
         host: interface that the server listens on.
         port: TCP port that it listens on; 0 for any free one.
         signing_key: signs calls to functions; made once and kept in the database when unset.
+        password: lets a person sign in to the page who has no key; nobody signs in by password when unset.
         open_access: whether the API is open to everybody without a key. For development only.
         max_upload_bytes: the largest upload that is taken.
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
@@ -40,6 +44,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     signing_key: Annotated[str | None, Field(pattern=r"^signkey-\w+-([0-9a-f]{2})+$")] = None
+    password: Annotated[SecretStr | None, Field(min_length=8)] = None
     open_access: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 50_000_000_000
     ffmpeg: Path | None = None
@@ -64,7 +69,12 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         wrong = "; ".join(
-            f"ANABRANCH_{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}, got {detail['input']!r}"
+            f"ANABRANCH_{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}{_got(detail)}"
             for detail in error.errors()
         )
         raise SetupError("invalid_setting", f"{wrong}.", "docs/configuration.md lists them all.") from None
+
+
+def _got(detail: Mapping[str, Any]) -> str:
+    # What is said here ends in logs.
+    return "" if detail["loc"][0] in ("password", "signing_key") else f", got {detail['input']!r}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import fastapi
 from fastapi import Depends, Query
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
+from anabranch.api import cookies
 from anabranch.api.problems import Problem
 from anabranch.app import App
 from anabranch.catalog import keys
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Json = Any
 
 _bearer = HTTPBearer(auto_error=False, description="A key of this server; `anabranch keys create NAME` makes one.")
+_session = APIKeyCookie(name=cookies.NAME, auto_error=False, description="What `POST /session` gives to a browser.")
+_SAFE = ("GET", "HEAD", "OPTIONS")
 _CURSOR = re.compile(r"[a-z]+_[0-9a-z]{10,40}")
 
 
@@ -40,21 +43,55 @@ def known_caller(app: App, text: str | None) -> str | None:
     return "anybody" if app.settings.open_access else None
 
 
-def authenticated(
-    app: Running, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
-) -> str:
-    """Who asks, by the id of the key.
+def caller_of(app: App, request: fastapi.Request) -> str | None:
+    """Who asks: by the key in the header or, without one, by the session in the cookie. None when that is nobody.
 
     Raises:
-        Problem: `token_missing` or `token_invalid`.
+        Problem: `cross_site`.
     """
-    caller = known_caller(app, credentials.credentials if credentials else None)
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    cookie = request.cookies.get(cookies.NAME)
+    if scheme.lower() == "bearer" or not cookie:
+        return known_caller(app, text.strip() if scheme.lower() == "bearer" else None)
+    holder = cookies.holder(app, cookie)
+    if holder is None:
+        return known_caller(app, None)
+    check_site(app, request)
+    return holder
+
+
+def check_site(app: App, request: fastapi.Request) -> None:
+    """Whether a request that a browser signs with its cookie was made by a page of this server.
+
+    Raises:
+        Problem: `cross_site`, for a request that would change something and does not say that it was.
+    """
+    if request.method not in _SAFE and not cookies.is_from_here(app, request):
+        raise Problem("cross_site", 403, "A session changes things from this server's own pages only. Send a key.")
+
+
+def authenticated(
+    app: Running,
+    request: fastapi.Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+    session: Annotated[str | None, Depends(_session)] = None,
+) -> str:
+    """Who asks, by the id of the key, `password`, or `anybody` where all may come in.
+
+    Raises:
+        Problem: `token_missing`, `token_invalid`, `session_ended` or `cross_site`.
+    """
+    caller = caller_of(app, request)
     if caller is not None:
         return caller
     headers = {"www-authenticate": "Bearer"}
-    if credentials is None:
-        raise Problem("token_missing", 401, "Send a key as `Authorization: Bearer ab_live_…`.", headers=headers)
-    raise Problem("token_invalid", 401, "The key is unknown or was revoked. `anabranch keys list`.", headers=headers)
+    if credentials is not None:
+        raise Problem(
+            "token_invalid", 401, "The key is unknown or was revoked. `anabranch keys list`.", headers=headers
+        )
+    if session is not None:
+        raise Problem("session_ended", 401, "The session has ended. Sign in again: POST /session.", headers=headers)
+    raise Problem("token_missing", 401, "Send a key as `Authorization: Bearer ab_live_…`.", headers=headers)
 
 
 Caller = Annotated[str, Depends(authenticated)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch import clock, views
 from anabranch.api import inputs
-from anabranch.api.context import Running, known_caller
+from anabranch.api.context import Running, caller_of, known_caller
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.app import signing_key
 from anabranch.catalog import media
@@ -105,15 +105,14 @@ class Cancellation(BaseModel):
 
 
 def operator(request: fastapi.Request, app: Running) -> None:
-    """Whether who asks has the signing key (as SDKs show it), or a key of the API.
+    """Whether who asks has the signing key (as SDKs show it), a key of the API, or a session.
 
     Raises:
-        Problem: `token_invalid`.
+        Problem: `token_invalid` or `cross_site`.
     """
     shown = request.headers.get("authorization", "")
-    _, _, text = shown.partition(" ")
     key = signing_key(app.settings, app.database)
-    if not signing.knows_key(shown, key) and known_caller(app, text.strip()) is None:
+    if not signing.knows_key(shown, key) and caller_of(app, request) is None:
         raise Problem("token_invalid", 401, "Show the signing key (INNGEST_SIGNING_KEY) or a key of the API.")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from anabranch.api.context import known_caller
+from anabranch.api.context import caller_of
 from anabranch.api.problems import Problem
 from anabranch.catalog import answers
 from anabranch.ids import new_id, seeded_id
@@ -52,7 +52,7 @@ async def _once(
     app: App = request.app.state.app
     if len(key) > _LONGEST_KEY:
         raise Problem("invalid_request", 422, f"Idempotency-Key has more than {_LONGEST_KEY} characters.")
-    owner = await asyncio.to_thread(_owner, app, request)
+    owner = await asyncio.to_thread(caller_of, app, request)
     if owner is None:
         # The route itself says what is wrong with who asks.
         return await handle(request)
@@ -95,8 +95,3 @@ def _replay(earlier: answers.Answer, fingerprint: str) -> fastapi.Response:
             retryable=True,
         )
     return JSONResponse(earlier.body, earlier.status_code, {"idempotent-replayed": "true"})
-
-
-def _owner(app: App, request: fastapi.Request) -> str | None:
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    return known_caller(app, text.strip() if scheme.lower() == "bearer" else None)

@@ -317,7 +317,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
         record[name] = links.shown(app, record[name], private=private)
     for branch in record["branches"]:
         branch["url"] = links.shown(app, branch["url"], private=private)
-        branch.update(_attempts(app, by_task[branch["taskId"]]))
+        branch.update(retries(app, by_task[branch["taskId"]]))
     source = record.pop("sourceUrl")
     view = {
         **record,
@@ -338,7 +338,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     return view
 
 
-def _attempts(app: App, task: Task) -> dict[str, Json]:
+def retries(app: App, task: Task) -> dict[str, Json]:
     """How often the branch's slowest step was tried, and when the next attempt is due."""
     failures, due_at = app.engine.journal.retries(task.run_id) if task.run_id else (0, None)
     open_ = task.status in ("queued", "processing")

@@ -39,6 +39,7 @@ _TITLES = {
     416: "Range not satisfiable",
     422: "Not acceptable as it is",
     423: "Locked",
+    429: "Too many requests",
     500: "Internal error",
     507: "No room",
 }

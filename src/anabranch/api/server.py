@@ -12,7 +12,22 @@ from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.routing import Route
 
-from anabranch.api import events, files, media, operations, outputs, problems, search, stream, tasks, uploads, webhooks
+from anabranch.api import (
+    events,
+    files,
+    keys,
+    media,
+    operations,
+    outputs,
+    problems,
+    search,
+    sessions,
+    stream,
+    tasks,
+    timeline,
+    uploads,
+    webhooks,
+)
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
@@ -22,6 +37,22 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+# What streams all media is asked for before what reads one.
+_ROUTES = (
+    operations,
+    sessions,
+    stream,
+    timeline,
+    search,
+    tasks,
+    files,
+    uploads,
+    media,
+    outputs,
+    events,
+    webhooks,
+    keys,
+)
 _LARGEST_JSON_BYTES = 4 << 20
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _EXPOSED = [
@@ -44,9 +75,9 @@ def create_api(app: App) -> fastapi.FastAPI:
     )
     api.state.app = app
     api.state.requests = CollectorRegistry()
+    api.state.guesses = sessions.Guesses()
     problems.register(api)
-    # What streams all media is asked for before what reads one.
-    for module in (operations, stream, search, tasks, files, uploads, media, outputs, events, webhooks):
+    for module in _ROUTES:
         api.include_router(module.router)
     # The SDK's own handler, where an engine elsewhere calls it.
     api.router.routes.append(Route("/api/inngest", app.functions, include_in_schema=False))

@@ -181,21 +181,21 @@ def list_jobs(
 @router.get("/tasks/{task_id}", operation_id="getTask", response_model=TaskView)
 def get_task(task_id: str, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
     """One task."""
-    task = _find(app, task_id)
+    task = find(app, task_id)
     return JSONResponse(_shown(app, task, views.task(task, generation(request))))
 
 
 @router.get("/jobs/{job_id}", operation_id="getJob", response_model=TaskView, tags=["jobs"])
 def get_job(job_id: str, app: Running, _: Caller) -> JSONResponse:
     """One job."""
-    task = _find(app, job_id)
+    task = find(app, job_id)
     return JSONResponse(_shown(app, task, views.job(task)))
 
 
 @router.post("/tasks/{task_id}/cancel", operation_id="cancelTask", response_model=TaskView)
 async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
     """End a task that is not wanted any more: its encode is stopped and what it wrote is removed."""
-    task = await asyncio.to_thread(_find, app, task_id)
+    task = await asyncio.to_thread(find, app, task_id)
     task = await cancel(app, task)
     if task.status != "cancelled":
         raise Problem("task_ended", 409, f"{task.id} is {task.status}; there is nothing to cancel.")
@@ -205,7 +205,7 @@ async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: C
 @router.delete("/tasks/{task_id}", operation_id="deleteTask", response_model=Deleted)
 async def delete_task(task_id: str, app: Running, _: Caller) -> JSONResponse:
     """Forget a task and remove its output. One that has not ended is cancelled first."""
-    task = await asyncio.to_thread(_find, app, task_id)
+    task = await asyncio.to_thread(find, app, task_id)
     await delete(app, task)
     return JSONResponse({"id": task.id, "deleted": True, "message": f"{task.id} and its output are gone."})
 
@@ -240,7 +240,7 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
     await app.engine.send([Event("task/created", order, id=f"{task_id}.created")])
     task = read_order(order, "")
     await asyncio.to_thread(tasks.create, app.database, task)
-    return await asyncio.to_thread(_find, app, task_id)
+    return await asyncio.to_thread(find, app, task_id)
 
 
 async def cancel(app: App, task: Task) -> Task:
@@ -250,7 +250,7 @@ async def cancel(app: App, task: Task) -> Task:
         await app.engine.send([Event("task/cancelled", {"id": task.id}, id=f"{task.id}.cancelled")])
         await asyncio.to_thread(tasks.cancel, app.database, task.id)
         await app.announce()
-    return await asyncio.to_thread(_find, app, task.id)
+    return await asyncio.to_thread(find, app, task.id)
 
 
 async def delete(app: App, task: Task) -> None:
@@ -278,7 +278,12 @@ def generation(request: fastapi.Request) -> Generation:
     return "media"
 
 
-def _find(app: App, task_id: str) -> Task:
+def find(app: App, task_id: str) -> Task:
+    """The task, also by the id of its job.
+
+    Raises:
+        Problem: `task_not_found`.
+    """
     task = tasks.get(app.database, f"task_{task_id.removeprefix('job_').removeprefix('task_')}")
     if task is None:
         raise Problem("task_not_found", 404, f"There is no task {task_id}.")

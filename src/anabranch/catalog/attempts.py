@@ -9,6 +9,10 @@ import sqlalchemy as sa
 from anabranch import clock
 from anabranch.catalog.tables import attempts
 
+# What was run for an attempt, and its last words.
+Run = tuple[str | None, str | None]
+NOTHING_RUN: Run = (None, None)
+
 
 def begin(database: sa.Engine, task_id: str, piece: str) -> int:
     """Begin the next attempt at a piece and return its number, from 1.
@@ -41,9 +45,11 @@ def advance(database: sa.Engine, task_id: str, piece: str, attempt: int, progres
         )
 
 
-def complete(database: sa.Engine, task_id: str, piece: str, attempt: int, result: dict[str, Any]) -> None:
-    """Note that an attempt did what it was for, and what it came to."""
-    _end(database, task_id, piece, attempt, status="completed", progress=1.0, result=result)
+def complete(
+    database: sa.Engine, task_id: str, piece: str, attempt: int, result: dict[str, Any], run: Run = NOTHING_RUN
+) -> None:
+    """Note that an attempt did what it was for, what it came to, and what was run for it."""
+    _end(database, task_id, piece, attempt, run, status="completed", progress=1.0, result=result)
 
 
 def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
@@ -102,32 +108,48 @@ def results(database: sa.Engine, task_id: str) -> dict[str, tuple[str, dict[str,
     return found
 
 
-def fail(database: sa.Engine, task_id: str, piece: str, attempt: int, error: dict[str, Any]) -> None:
+def fail(
+    database: sa.Engine, task_id: str, piece: str, attempt: int, error: dict[str, Any], run: Run = NOTHING_RUN
+) -> None:
     """Note that an attempt failed, and of what."""
-    _end(database, task_id, piece, attempt, status="failed", error=error)
+    _end(database, task_id, piece, attempt, run, status="failed", error=error)
 
 
-def interrupt(database: sa.Engine, task_id: str, piece: str, attempt: int) -> None:
+def interrupt(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run = NOTHING_RUN) -> None:
     """Note that an attempt was given up without having failed."""
-    _end(database, task_id, piece, attempt, status="interrupted")
+    _end(database, task_id, piece, attempt, run, status="interrupted")
 
 
-def of_task(database: sa.Engine, task_id: str) -> list[sa.Row[Any]]:
-    """All attempts at a task's pieces, in the order they began."""
+def interrupt_all(database: sa.Engine) -> None:
+    """Note that no attempt is being made: the process that made them is gone."""
+    ended = {"status": "interrupted", "ended_at": clock.now_ms()}
+    with database.begin() as connection:
+        connection.execute(attempts.update().where(attempts.c.status == "running").values(ended))
+
+
+def of_task(database: sa.Engine, *task_ids: str) -> list[sa.Row[Any]]:
+    """All attempts at the pieces of tasks, in the order they began; without what is large."""
+    seen = (column for column in attempts.c if column.name not in ("result", "command", "log"))
+    found = sa.select(*seen).where(attempts.c.task_id.in_(task_ids)).order_by(attempts.c.started_at, attempts.c.attempt)
     with database.connect() as connection:
-        return list(
-            connection.execute(sa.select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.started_at))
-        )
+        return list(connection.execute(found))
+
+
+def get(database: sa.Engine, task_id: str, piece: str, attempt: int) -> sa.Row[Any] | None:
+    """One attempt with what was run for it, or None."""
+    seen = (column for column in attempts.c if column.name != "result")
+    with database.connect() as connection:
+        return connection.execute(sa.select(*seen).where(*_this(task_id, piece, attempt))).one_or_none()
 
 
 def _this(task_id: str, piece: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.attempt == attempt)
 
 
-def _end(database: sa.Engine, task_id: str, piece: str, attempt: int, **values: Any) -> None:
+def _end(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run, **values: Any) -> None:
     with database.begin() as connection:
         connection.execute(
             attempts.update()
             .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
-            .values(ended_at=clock.now_ms(), **values)
+            .values(ended_at=clock.now_ms(), command=run[0], log=run[1], **values)
         )

@@ -44,10 +44,17 @@ def create(database: sa.Engine, name: str) -> tuple[Key, str]:
 
 def find(database: sa.Engine, text: str) -> Key | None:
     """The key with this text, unless it is unknown or revoked."""
+    return _used(database, api_keys.c.hash == _hash(text))
+
+
+def get(database: sa.Engine, key_id: str) -> Key | None:
+    """The key of this id, unless it is unknown or revoked. Whoever asks uses it."""
+    return _used(database, api_keys.c.id == key_id)
+
+
+def _used(database: sa.Engine, which: sa.ColumnElement[bool]) -> Key | None:
     with database.connect() as connection:
-        row = connection.execute(
-            _select().where(api_keys.c.hash == _hash(text), api_keys.c.revoked_at.is_(None))
-        ).one_or_none()
+        row = connection.execute(_select().where(which, api_keys.c.revoked_at.is_(None))).one_or_none()
     if row is None:
         return None
     key = Key(**row._mapping)

@@ -52,7 +52,7 @@ tasks = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     # percent, 0 to 100; it never goes back
     sa.Column("progress", sa.Float, nullable=False),
-    # name and weight of each piece of the plan, in order; null until planned
+    # name and weight of each piece of the plan, and whether it is optional, in order; null until planned
     sa.Column("pieces", sa.JSON(none_as_null=True)),
     sa.Column("output", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
@@ -94,6 +94,9 @@ attempts = sa.Table(
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
+    # what was run for it, to be pasted, and its last words; null until it has ended, and when nothing was run
+    sa.Column("command", sa.Text),
+    sa.Column("log", sa.Text),
 )
 
 # What clients may read and use as input: sources that were uploaded or imported, and the outputs of tasks.

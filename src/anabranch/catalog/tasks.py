@@ -30,7 +30,7 @@ class Task:
     Attributes:
         status: `queued`, `processing`, `completed`, `failed` or `cancelled`.
         progress: percent, 0 to 100.
-        pieces: name and weight of each piece in the plan; None until planned.
+        pieces: name and weight of each piece in the plan, and whether it is optional; None until planned.
         output: what it came to, as clients see it.
         error: code, message and whether it may be tried again, of the last failure.
         webhook_url: told when it ends; None when nobody asked.

@@ -42,6 +42,7 @@ class Ffmpeg:
         encoders: names of the encoders it was built with.
         filters: names of the filters it was built with.
         nice: how far its runs give way to whoever else wants the processor, up to 19.
+        tape: told what it is run with and what it says, or None.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Ffmpeg:
     encoders: frozenset[str]
     filters: frozenset[str]
     nice: int = 0
+    tape: process.Tape | None = None
 
     def needs_encoder(self, name: str, purpose: str) -> None:
         """Raise `encoder_missing` unless this ffmpeg was built with the encoder."""
@@ -171,6 +173,7 @@ def run(
         cancel=cancel,
         stall_s=stall_s,
         nice=ffmpeg.nice,
+        tape=ffmpeg.tape,
     )
     if finished.returncode != 0:
         raise _failure(argv, finished, making)

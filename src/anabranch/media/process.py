@@ -19,18 +19,21 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from anabranch.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PRCTL = _LIBC.prctl
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+# How much is kept of the commands of a piece, and of their words. A chunk's command has about two thousand characters.
+_TAPED_CHARACTERS = 16384
 
 # PR_SET_PDEATHSIG fires when the *thread* that forked ends, so every child is forked from one thread that
 # lives as long as the process.
@@ -55,6 +58,55 @@ class CancelToken:
     def cancelled(self) -> bool:
         """Whether somebody asked the work to stop."""
         return self._event.is_set()
+
+
+class Tape:
+    """What was run for a piece of work, and its last words. Bounded, whatever is run and however much it says.
+
+    Args:
+        folder: where it is run. Commands name what is in it without it, so that they can be pasted anywhere.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._commands: tuple[str, ...] = ()
+        self._said = ""
+        self._running: Path | None = None
+
+    def begin(self, argv: Sequence[str], log_path: Path) -> None:
+        """Note that a command was started, and where its words go."""
+        command = shlex.join([part.replace(f"{self._folder}/", "") for part in argv])
+        kept, length = [command[:_TAPED_CHARACTERS]], len(command)
+        for earlier in reversed(self._commands):
+            length += len(earlier)
+            if length > _TAPED_CHARACTERS:
+                break
+            kept.append(earlier)
+        self._commands = tuple(reversed(kept))
+        self._running = log_path
+
+    def end(self, name: str, log: str, status: int, wall_s: float) -> None:
+        """Note how it ended, and its last words."""
+        how = f"exited {status}" if status >= 0 else f"was ended by signal {-status}"
+        said = f"{self._said}{log}" if not log or log.endswith("\n") else f"{self._said}{log}\n"
+        self._said = f"{said}{Path(name).name} {how} after {wall_s:.2f} s\n"[-_TAPED_CHARACTERS:]
+        self._running = None
+
+    @property
+    def command(self) -> str | None:
+        """The commands, to be pasted; None when nothing was run."""
+        # Most of them write, and some read what one before has written.
+        return "\n".join(['cd "$(mktemp -d)"', *self._commands]) if self._commands else None
+
+    @property
+    def log(self) -> str:
+        """The last words so far."""
+        running, said = self._running, ""
+        if running is not None:
+            # It may end, and its folder be gone, at any moment.
+            with contextlib.suppress(OSError):
+                said = _tail(running)
+        return f"{self._said}{said}"[-_TAPED_CHARACTERS:]
 
 
 @dataclass(frozen=True)
@@ -83,11 +135,12 @@ def run(
     stall_s: float = 300.0,
     cancel: CancelToken | None = None,
     nice: int = 0,
+    tape: Tape | None = None,
 ) -> Finished:
     """Run `argv` to its end, handing each line of its standard output to `on_line`.
 
     Standard error goes to the file at `log_path`. `nice`, up to 19, is how far it gives way to whoever else wants the
-    processor.
+    processor. `tape` is told what was run and what it said.
 
     Raises:
         Cancelled: `cancel` was set; the child is gone.
@@ -96,6 +149,8 @@ def run(
     started = time.monotonic()
     with log_path.open("wb") as log:
         child = _spawner.submit(_spawn, argv, log, dict(env or {}), nice).result()
+    if tape is not None:
+        tape.begin(argv, log_path)
     try:
         _pump(child, on_line, stall_s, cancel)
         _, status, usage = os.wait4(child.pid, 0)
@@ -112,6 +167,8 @@ def run(
     finally:
         if child.stdout:
             child.stdout.close()
+        if tape is not None:
+            tape.end(argv[0], _tail(log_path), child.returncode, time.monotonic() - started)
     return Finished(
         returncode=child.returncode,
         log=_tail(log_path),

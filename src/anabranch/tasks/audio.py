@@ -160,7 +160,7 @@ def _cuts(windows: Sequence[Window], track: AudioTrack, desk: Desk) -> list[floa
     for window, wav in zip(windows, wavs, strict=True):
         # The same arguments in both stretches that meet here give both the same samples, and so the same cut.
         _decode(window.start_s, window.end_s, track, desk, wav)
-    found_s = speech.cuts(wavs, scratch=desk.scratch, cancel=desk.cancel, nice=desk.nice)
+    found_s = speech.cuts(wavs, scratch=desk.scratch, cancel=desk.cancel, nice=desk.nice, tape=desk.tape)
     return [round(window.start_s + at_s, 3) for window, at_s in zip(windows, found_s, strict=True)]
 
 
@@ -178,6 +178,7 @@ def _transcribe(
         on_progress=lambda done: desk.on_progress(done, 0.0),
         cancel=desk.cancel,
         nice=desk.nice,
+        tape=desk.tape,
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from anabranch.media.ffmpeg import Ffmpeg
     from anabranch.media.probe import Probe
-    from anabranch.media.process import CancelToken
+    from anabranch.media.process import CancelToken, Tape
     from anabranch.storage import Storage
 
 
@@ -75,6 +75,11 @@ class Desk:
     on_partial: Callable[[dict[str, Any]], None] = lambda _result: None
     earlier: dict[str, Any] | None = None
     saved: list[StoredFile] = field(default_factory=list)
+
+    @property
+    def tape(self) -> Tape | None:
+        """Is told what is run here, and what it says."""
+        return self.ffmpeg.tape
 
     def save(self, path: Path, name: str, content_type: str) -> StoredFile:
         """Store a verified file as the output `name`. Bytes are durable when this returns.

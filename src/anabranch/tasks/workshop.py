@@ -26,7 +26,7 @@ from anabranch.errors import AnabranchError, EncodeError, FinalError, ResourceEr
 from anabranch.gate import Gate
 from anabranch.media import source
 from anabranch.media.probe import Probe, probe
-from anabranch.media.process import Cancelled, CancelToken
+from anabranch.media.process import Cancelled, CancelToken, Tape
 from anabranch.tasks import Piece, turns
 from anabranch.tasks.desk import Desk
 from anabranch.tasks.kinds import kind_named
@@ -98,9 +98,12 @@ class Workshop:
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
         self._plans: dict[str, _Plan] = {}
+        self._tapes: dict[tuple[str, str, int], Tape] = {}
         self._shown = Showcase(tools.database, tools.storage, self._desk, self._at_desk, self._tell)
         shutil.rmtree(tools.scratch, ignore_errors=True)
         self._sources.mkdir(parents=True)
+        # Whoever made them is gone: one process at a time works here.
+        attempts.interrupt_all(tools.database)
 
     async def plan(self, order: Task) -> dict[str, Json]:
         """Write the task down, fetch and probe its source, and plan it.
@@ -160,13 +163,13 @@ class Workshop:
         kind = kind_named(order.kind)
         options = kind.read_options(order.options)
         attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, "join")
-        with self._noting_errors(order.id, "join", attempt):
+        desk = self._desk(order, "join", planned.probe, path, attempt)
+        with self._taping(order.id, "join", attempt, desk), self._noting_errors(order.id, "join", attempt, desk.tape):
             results = await asyncio.to_thread(self._results, order.id, planned)
-            desk = self._desk(order, "join", planned.probe, path, attempt)
             with_nobody_else = self._shown.alone(order.id, lambda: kind.join(results, options, desk))
             output = await asyncio.to_thread(self._at_desk, desk, with_nobody_else)
             told = self._tell(output)
-            await asyncio.to_thread(self._close, order, output, told, attempt)
+            await asyncio.to_thread(self._close, order, output, told, attempt, desk.tape)
         return told
 
     async def caption(self, media_id: str) -> None:
@@ -192,6 +195,10 @@ class Workshop:
         attempts.forget(self._database, task.id)
         transcripts.remove(self._database, task.id)
         self._tidy(task)
+
+    def tape(self, task_id: str, piece: str, attempt: int) -> Tape | None:
+        """What is run for an attempt that is being made; None for any other."""
+        return self._tapes.get((task_id, piece, attempt))
 
     async def _check_wanted(self, order: Task) -> int:
         """When the task was created, Unix milliseconds. An engine that has not heard of its cancelling is told here."""
@@ -246,7 +253,7 @@ class Workshop:
 
     def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
         plans.put(self._database, order.id, [asdict(piece) for piece in pieces], seen.to_dict())
-        parts = [{"name": piece.name, "weight": piece.weight} for piece in pieces]
+        parts = [{"name": piece.name, "weight": piece.weight, "optional": piece.optional} for piece in pieces]
         tasks.plan(self._database, order.id, parts)
         if order.media_id is not None:
             facts = {
@@ -311,8 +318,9 @@ class Workshop:
             on_partial=tell,
             earlier=await asyncio.to_thread(attempts.told, self._database, order.id, piece.name),
         )
+        this = (order.id, piece.name, attempt)
         started = time.monotonic()
-        with self._noting_errors(order.id, piece.name, attempt):
+        with self._taping(*this, desk), self._noting_errors(*this, desk.tape):
             self._check_room()
             work = asyncio.ensure_future(
                 asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
@@ -325,19 +333,19 @@ class Workshop:
                     cancel.cancel()
                 result = await asyncio.shield(work)
             except Cancelled:
-                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
                 raise _cancelled(order) from None
             except asyncio.CancelledError:
                 cancel.cancel()
                 # The child has to be gone before anybody sweeps what it writes.
                 await asyncio.gather(work, return_exceptions=True)
-                await asyncio.to_thread(attempts.interrupt, self._database, order.id, piece.name, attempt)
+                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
                 raise
             finally:
                 self._working[order.id].discard(entry)
                 if not self._working[order.id]:
                     del self._working[order.id]
-            await asyncio.to_thread(attempts.complete, self._database, order.id, piece.name, attempt, result)
+            await asyncio.to_thread(attempts.complete, self._database, *this, result, _taped(desk.tape))
             await asyncio.to_thread(tasks.advance, self._database, order.id)
             await asyncio.to_thread(grow)
         _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
@@ -359,7 +367,19 @@ class Workshop:
         return results
 
     @contextmanager
-    def _noting_errors(self, task_id: str, piece: str | None = None, attempt: int = 0) -> Iterator[None]:
+    def _taping(self, task_id: str, piece: str, attempt: int, desk: Desk) -> Iterator[None]:
+        """Let people listen to what is run, while it runs."""
+        assert desk.tape is not None
+        self._tapes[task_id, piece, attempt] = desk.tape
+        try:
+            yield
+        finally:
+            del self._tapes[task_id, piece, attempt]
+
+    @contextmanager
+    def _noting_errors(
+        self, task_id: str, piece: str | None = None, attempt: int = 0, tape: Tape | None = None
+    ) -> Iterator[None]:
         """Write down what goes wrong before it is raised on, so that people see it while the step waits."""
         try:
             yield
@@ -371,16 +391,17 @@ class Workshop:
                 told = {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True}
             tasks.note_error(self._database, task_id, told)
             if piece is not None:
-                attempts.fail(self._database, task_id, piece, attempt, told)
+                attempts.fail(self._database, task_id, piece, attempt, told, _taped(tape))
             raise
 
     def _desk(self, order: Task, piece: str, seen: Probe, path: Path, attempt: int, **given: Any) -> Desk:
         usual = {"on_progress": lambda _done, _speed: None, "cancel": CancelToken()}
+        scratch = self._tools.scratch / order.id / f"{piece}.{attempt}"
         return Desk(
             source=path,
             probe=seen,
-            scratch=self._tools.scratch / order.id / f"{piece}.{attempt}",
-            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0)),
+            scratch=scratch,
+            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0), tape=Tape(scratch)),
             storage=self._tools.storage,
             prefix=prefix_of(order),
             attempt=attempt,
@@ -427,8 +448,8 @@ class Workshop:
             **output.facts,
         }
 
-    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int) -> None:
-        attempts.complete(self._database, order.id, "join", attempt, told)
+    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int, tape: Tape | None) -> None:
+        attempts.complete(self._database, order.id, "join", attempt, told, _taped(tape))
         self._list(order, output, told)
         if not tasks.complete(self._database, order.id, told):
             # Cancelled while it was joined; whoever cancelled it sweeps.
@@ -487,6 +508,10 @@ class Workshop:
 
 def _cancelled(order: Task) -> FinalError:
     return FinalError("cancelled", f"{order.id} was cancelled.")
+
+
+def _taped(tape: Tape | None) -> attempts.Run:
+    return (tape.command, tape.log or None) if tape is not None else attempts.NOTHING_RUN
 
 
 def _gone(look: asyncio.Task[tuple[Path, Probe]]) -> bool:

@@ -163,6 +163,7 @@ def transcribe(
     on_progress: Callable[[float], None],
     cancel: process.CancelToken,
     nice: int = 0,
+    tape: process.Tape | None = None,
 ) -> Transcript:
     """Write down what is said in a 16 kHz mono WAV file.
 
@@ -175,6 +176,7 @@ def transcribe(
         on_progress: told the fraction done, 0 to 1.
         cancel: set it to stop.
         nice: how far the model gives way to whoever else wants the processor, up to 19.
+        tape: told what the model is run with and what it says, or None.
 
     Raises:
         SetupError: `speech_model_missing` or `language_unsupported`.
@@ -193,7 +195,13 @@ def transcribe(
             on_progress(float(line.removeprefix("progress ")))
 
     finished = process.run(
-        argv, log_path=scratch / "speech.log", on_line=read, env=_model_environment(), cancel=cancel, nice=nice
+        argv,
+        log_path=scratch / "speech.log",
+        on_line=read,
+        env=_model_environment(),
+        cancel=cancel,
+        nice=nice,
+        tape=tape,
     )
     if finished.returncode == REFUSED:
         raise _refusal(json.loads(said[-1]))
@@ -201,7 +209,14 @@ def transcribe(
     return Transcript.from_dict(json.loads(result.read_text()))
 
 
-def cuts(wavs: Sequence[Path], *, scratch: Path, cancel: process.CancelToken, nice: int = 0) -> list[float]:
+def cuts(
+    wavs: Sequence[Path],
+    *,
+    scratch: Path,
+    cancel: process.CancelToken,
+    nice: int = 0,
+    tape: process.Tape | None = None,
+) -> list[float]:
     """Where to cut each WAV file, in seconds from its beginning: in its longest pause. The same file, the same place.
 
     Raises:
@@ -214,7 +229,7 @@ def cuts(wavs: Sequence[Path], *, scratch: Path, cancel: process.CancelToken, ni
             found.append(float(line.removeprefix("cut ")))
 
     argv = [*_child("pauses"), *map(str, wavs)]
-    _check(process.run(argv, log_path=scratch / "pauses.log", on_line=read, cancel=cancel, nice=nice))
+    _check(process.run(argv, log_path=scratch / "pauses.log", on_line=read, cancel=cancel, nice=nice, tape=tape))
     return found
 
 

@@ -1,0 +1,38 @@
+"""Keys of the API, made and ended by the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+if TYPE_CHECKING:
+    from tests.api.served import Server
+
+
+def test_a_key_is_shown_once_opens_the_api_and_is_revoked(server: Server) -> None:
+    made = server.post("/keys", {"name": "upload form"})
+    assert (made["name"], made["key"].startswith(made["prefix"])) == ("upload form", True)
+    headers = {"authorization": f"Bearer {made['key']}"}
+    assert httpx2.get(f"{server.url}/media?limit=1", headers=headers).status_code == 200
+    (listed,) = [one for one in server.get("/keys") if one["id"] == made["id"]]
+    assert listed["lastUsedAt"] >= listed["createdAt"]
+    assert (listed["revokedAt"], "key" in listed) == (None, False)
+    assert server.api.delete(f"/keys/{made['id']}").json()["deleted"]
+    assert httpx2.get(f"{server.url}/media?limit=1", headers=headers).json()["code"] == "token_invalid"
+    assert server.api.delete(f"/keys/{made['id']}").json()["code"] == "key_not_found"
+    (revoked,) = [one for one in server.get("/keys") if one["id"] == made["id"]]
+    assert revoked["revokedAt"] >= revoked["createdAt"]
+    assert made["key"].encode() not in (server.home / "anabranch.db").read_bytes()
+
+
+def test_a_key_that_was_told_once_is_not_told_to_who_asks_twice(server: Server) -> None:
+    asked = [server.post("/keys", {"name": "twice"}, 201, **{"idempotency-key": "twice"}) for _ in range(2)]
+    assert asked[0]["id"] != asked[1]["id"]
+    assert asked[0]["key"] != asked[1]["key"]
+
+
+@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 201}, {"name": "x", "scope": "all"}])
+def test_a_key_needs_a_name_and_nothing_else(server: Server, body: dict[str, str]) -> None:
+    assert server.post("/keys", body, 422)["code"] == "invalid_request"
