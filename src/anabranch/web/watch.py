@@ -198,12 +198,17 @@ def _lanes(record: dict[str, Json], timeline: dict[str, Json]) -> list[dict[str,
     return [
         {
             **lane,
-            "done": sum(piece["status"] == "completed" for piece in lane["pieces"]),
+            "planned": len(_planned(lane)),
+            "done": sum(piece["status"] == "completed" for piece in _planned(lane)),
             "is_open": lane["status"] in _OPEN,
-            "failed_piece": next((one["name"] for one in lane["pieces"] if one["status"] == "failed"), None),
         }
         for lane in lanes
     ]
+
+
+def _planned(lane: dict[str, Json]) -> list[dict[str, Json]]:
+    """The pieces of a lane, without what joins them: nobody counts that."""
+    return [piece for piece in lane["pieces"] if piece["name"] != "join"]
 
 
 def _attempts(lanes: list[dict[str, Json]], media_id: str) -> list[dict[str, Json]]:
@@ -258,7 +263,7 @@ def _notices(record: dict[str, Json], lanes: list[dict[str, Json]], media_id: st
         branches = list(group)
         names = tuple(branch["name"] for branch in branches)
         error = _split(branches[0]["error"]) or {"message": "Nothing is known of why.", "hint": "", "code": ""}
-        called = words.together([words.branch(name) for name in names])
+        called = words.together([words.branch(name) for name in names]) if len(names) < len(lanes) else "All of it"
         notices.append(
             Notice(
                 f"{called}: trying again" if is_open else f"{called}: failed",

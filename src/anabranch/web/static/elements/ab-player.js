@@ -95,7 +95,7 @@ const CONTROLS = `
     <media-time-display showduration></media-time-display>
     <span class="spacer"></span>
     <media-captions-button></media-captions-button>
-    <media-settings-menu-button></media-settings-menu-button>
+    <media-settings-menu-button><svg slot="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M10.3 3h3.4l.5 2.4 1.6.9 2.3-.8 1.7 3-1.8 1.6v1.8l1.8 1.6-1.7 3-2.3-.8-1.6.9-.5 2.4h-3.4l-.5-2.4-1.6-.9-2.3.8-1.7-3L6 11.9v-1.8L4.2 8.5l1.7-3 2.3.8 1.6-.9zM12 8.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6z" fill-rule="evenodd"></path></svg></media-settings-menu-button>
     <media-pip-button></media-pip-button>
     <media-fullscreen-button></media-fullscreen-button>
   </media-control-bar>`;
@@ -113,6 +113,7 @@ export class Player extends HTMLElement {
   #whenReady = false;
   #tries = 0;
   #base = "";
+  #key = "";
   #stopping = new AbortController();
 
   connectedCallback() {
@@ -164,6 +165,13 @@ export class Player extends HTMLElement {
       if (this.video && this.#tries) this.#close();
       return;
     }
+    const key = keyOf(record.hlsUrl);
+    if (this.video && key !== this.#key) {
+      // It was made again, elsewhere: go on there.
+      this.#whenReady = !this.video.paused;
+      this.#close();
+    }
+    this.#key = key;
     if (!this.video) this.#open(record);
     this.#offerStoryboard(record);
     this.#offerCaptions(record);
@@ -185,7 +193,7 @@ export class Player extends HTMLElement {
     const native = isSafari(video);
     if (!native) this.#attach(video, local(record.hlsUrl));
     controller.prepend(video);
-    this.querySelector("[data-waiting]")?.remove();
+    for (const waiting of this.querySelectorAll("[data-waiting]")) waiting.remove();
     this.append(controller);
     if (native) {
       video.src = local(record.hlsUrl);
@@ -318,6 +326,9 @@ function prefix(address) {
   const parts = SIGNED.exec(path);
   return parts ? location.origin + path.slice(0, parts.index + parts[0].length) : "";
 }
+
+/** What an address is of, however it is opened. */
+const keyOf = (address) => local(address).split(SIGNED).at(-1);
 
 function sizes(level) {
   return { width: level.width, height: level.height, bitrate: level.bitrate, frameRate: level.frameRate };

@@ -3,9 +3,10 @@
 
 import { get } from "../lib/api.js";
 import { follow } from "../lib/media.js";
-import { duration } from "../lib/words.js";
+import { duration, percent as told } from "../lib/words.js";
 
 const EVERY_MS = 1000;
+const LEISURE = 4;
 const OPEN = ["queued", "waiting", "processing", "running"];
 // A pause that is longer than this part of the work, and than these seconds, is drawn as a short break.
 const LONGEST_PAUSE = 0.15;
@@ -118,6 +119,7 @@ export class Timeline extends HTMLElement {
   #stopping = new AbortController();
   #asking = false;
   #again = false;
+  #next = 0;
   #opened = null;
 
   connectedCallback() {
@@ -129,10 +131,8 @@ export class Timeline extends HTMLElement {
     document.addEventListener("click", (event) => this.#follow(event), { signal });
     this.addEventListener("keydown", (event) => this.#key(event), { signal });
     follow(this.media).listen(() => this.load(), signal);
-    const ticking = setInterval(() => {
-      if (this.running && !document.hidden) this.load();
-    }, EVERY_MS);
-    signal.addEventListener("abort", () => clearInterval(ticking));
+    document.addEventListener("visibilitychange", () => document.hidden || this.load(), { signal });
+    signal.addEventListener("abort", () => clearTimeout(this.#next));
     this.load();
   }
 
@@ -145,6 +145,7 @@ export class Timeline extends HTMLElement {
     // Asked twice while an answer is on its way, it asks once more.
     if (this.#asking) return (this.#again = true);
     this.#asking = true;
+    const asked = performance.now();
     try {
       this.#draw(await get(`/media/${this.media}/timeline`));
       this.dataset.drawn = "";
@@ -153,9 +154,13 @@ export class Timeline extends HTMLElement {
     } finally {
       this.#asking = false;
     }
+    clearTimeout(this.#next);
     if (this.#again) {
       this.#again = false;
       this.load();
+    } else if (this.running && !document.hidden && !this.#stopping.signal.aborted) {
+      // A server that takes its time is asked less often.
+      this.#next = setTimeout(() => this.load(), Math.max(EVERY_MS, LEISURE * (performance.now() - asked)));
     }
   }
 
@@ -222,13 +227,11 @@ export class Timeline extends HTMLElement {
   #tell(lane) {
     const section = this.querySelector(`[data-lane="${CSS.escape(lane.branch)}"]`);
     const percent = section.querySelector("[data-percent]");
-    const done = lane.pieces.filter((piece) => piece.status === "completed").length;
-    const told = `${Math.floor(lane.percent)} %`;
-    if (percent && percent.textContent !== told) percent.textContent = told;
-    const progress = section.querySelector("progress");
-    if (progress) progress.value = lane.percent;
+    const planned = lane.pieces.filter((piece) => piece.name !== "join");
+    const done = planned.filter((piece) => piece.status === "completed").length;
+    if (percent && percent.textContent !== told(lane.percent)) percent.textContent = told(lane.percent);
     const pieces = section.querySelector("[data-pieces]");
-    if (pieces) pieces.textContent = lane.pieces.length > 1 ? `${done} of ${lane.pieces.length} pieces` : "";
+    if (pieces) pieces.textContent = `${done} of ${planned.length} pieces`;
   }
 
   #drawAxis(scale, now) {
