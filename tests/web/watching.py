@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+    from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 _OWN_SCHEMES = ("blob:", "data:", "about:")
+_TRANSFER = """(given) => {
+  const transfer = new DataTransfer();
+  for (const one of given) {
+    const bytes = Uint8Array.from(atob(one.data), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], one.name, { type: "video/mp4", lastModified: 1 }));
+  }
+  return transfer;
+}"""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -36,11 +45,17 @@ def watched(page: Page, origin: str) -> Iterator[list[str]]:
     assert wrong == []
 
 
-def without_scripts(context: BrowserContext) -> BrowserContext:
-    """Another window of the same browser, in which JavaScript is off."""
-    browser = context.browser
-    assert browser is not None, "a persistent context has no browser"
-    return browser.new_context(java_script_enabled=False)
+def drop(page: Page, *files: Path) -> None:
+    """Drop files on the page, as from a folder of the desktop."""
+    given = [{"name": one.name, "data": base64.b64encode(one.read_bytes()).decode()} for one in files]
+    transfer = page.evaluate_handle(_TRANSFER, given)
+    page.dispatch_event("main", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+
+
+def card(page: Page, media_id: str) -> Locator:
+    """The card of a film."""
+    return page.locator(f'.card[data-id="{media_id}"]')
 
 
 def violations(page: Page) -> list[str]:

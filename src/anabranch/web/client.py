@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Json = Any
 
 # Who asks, and from where the request comes: the API judges both, as if the browser had asked it.
-_PASSED_ON = ("cookie", "origin", "sec-fetch-site", "x-forwarded-proto", "user-agent")
+_PASSED_ON = ("cookie", "origin", "sec-fetch-site", "user-agent")
 # A source that is fetched, or a form that carries a film, takes its time.
 _PATIENT_S = 3600
 
@@ -33,8 +33,10 @@ class Client:
 
     def __init__(self, request: fastapi.Request) -> None:
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        address = request.client or ("127.0.0.1", 0)
         self._http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(request.app, raise_app_exceptions=False),
+            # From the person's own address, by which wrong passwords are counted.
+            transport=httpx2.ASGITransport(request.app, raise_app_exceptions=False, client=(address[0], address[1])),
             base_url=str(request.base_url),
             headers=headers,
             timeout=_PATIENT_S,
@@ -53,7 +55,9 @@ class Client:
     async def page(self, path: str, **query: Any) -> tuple[list[Json], bool]:
         """A page of a listing, and whether there is more."""
         answer = await self.answer("GET", path, query=query)
-        return answer.json(), answer.headers.get("has-more") == "true"
+        rows = answer.json()
+        # Inngest's API puts them into an envelope.
+        return rows["data"] if isinstance(rows, dict) else rows, answer.headers.get("has-more") == "true"
 
     async def answer(
         self,

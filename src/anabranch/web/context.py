@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import fastapi
 from fastapi import Depends
 
+from anabranch.api import cookies
 from anabranch.web.client import Client, RefusedError
 from anabranch.web.rendering import Renderer
 
@@ -30,11 +31,7 @@ def own_form(request: fastapi.Request) -> None:
     Raises:
         RefusedError: `cross_site`.
     """
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin", "")
-    # Browsers before 2023 do not say whose page it was, but all name the origin of a form that is posted.
-    own = site == "same-origin" if site else urlsplit(origin).netloc == request.headers.get("host", "")
-    if not own:
+    if not cookies.is_from_here(request.app.state.app, request):
         said = "The form came from another site, so nothing was done. Open the page itself and try again."
         raise RefusedError(403, {"code": "cross_site", "detail": said})
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import fastapi
 from fastapi.responses import RedirectResponse, Response
 
-from anabranch.web import library, login, watch
+from anabranch.web import library, login, operations, watch
 from anabranch.web.client import RefusedError
 from anabranch.web.context import Rendered
 from anabranch.web.rendering import Renderer
@@ -24,7 +24,7 @@ def add_pages(api: fastapi.FastAPI) -> None:
     app: App = api.state.app
     api.state.page = Renderer(app.settings.base_url or "")
     api.add_exception_handler(RefusedError, _refused)
-    for one in (router, library.router, login.router, watch.router):
+    for one in (router, library.router, login.router, operations.router, watch.router):
         api.include_router(one)
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from anabranch import clock
+from anabranch.api import cookies
 from anabranch.web import words
 from anabranch.web.assets import Assets
 
@@ -21,8 +22,6 @@ Json = Any
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "anabranch_theme"
-# The API's, which says whether there is anything to log out of.
-SESSION_COOKIE = "anabranch_session"
 
 # Nothing but this server's own files, and none of it inline. Players hand the browser blobs of film, and hls.js may
 # start its worker from one.
@@ -77,6 +76,14 @@ class Renderer:
             "percent": words.percent,
             "span": words.span,
             "iso": words.iso,
+            "number": words.number,
+            "times": words.times,
+            "seconds": words.seconds,
+            "used": words.used,
+            "counted": words.counted,
+            "moment": words.moment,
+            "clock": words.clock,
+            "json": words.pretty,
             "branch": words.branch,
             "clock": words.clock,
             "piece": words.piece,
@@ -137,7 +144,7 @@ class Renderer:
             prefix=self.prefix,
             path=request.url.path,
             theme=theme if theme in THEMES else "",
-            session=SESSION_COOKIE in request.cookies,
+            session=cookies.NAME in request.cookies,
             now=clock.now_ms(),
             **values,
         )

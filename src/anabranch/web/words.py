@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 BRANCHES = {
     "hls-package": "Video",
@@ -20,6 +21,10 @@ STATUSES = {
     "pending": "Pending",
     "processing": "Working",
     "running": "Running",
+    "scheduled": "Scheduled",
+    "active": "Active",
+    "paused": "Paused",
+    "gone": "Gone",
     "ready": "Ready",
     "completed": "Done",
     "delivered": "Delivered",
@@ -85,11 +90,55 @@ def clock(moment_ms: int, now_ms: int) -> str:
     return moment.strftime("%H:%M:%S UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC")
 
 
-def iso(moment_ms: int | None) -> str:
+def iso(moment_ms: float | None) -> str:
     """A moment for the `datetime` of a `time` element."""
     if moment_ms is None:
         return ""
     return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def number(value: float | None) -> str:
+    """`1,204`; whole."""
+    return "" if value is None else f"{int(value + 0.5):,}"
+
+
+def times(speed: float | None) -> str:
+    """`1.4×`: how much faster than it plays."""
+    return "" if speed is None else f"{speed:.1f}×"  # noqa: RUF001  (the sign for it)
+
+
+def seconds(value: float | None) -> str:
+    """A span that is given in seconds."""
+    return "" if value is None else span(value * 1000)
+
+
+def used(disk: Mapping[str, Any] | None) -> float:
+    """How much of a disk is taken, in percent."""
+    total = (disk or {}).get("totalBytes")
+    return round(100 * (1 - (disk or {})["freeBytes"] / total), 1) if total else 0.0
+
+
+def counted(failures: Sequence[Mapping[str, Any]] | None) -> int:
+    """How many failures there are of all codes."""
+    return sum(one["count"] for one in failures or ())
+
+
+def moment(given: float | str | None) -> str:
+    """A moment, given as Unix milliseconds or as ISO 8601, for the `datetime` of a `time` element."""
+    return given if isinstance(given, str) else iso(given)
+
+
+def clock(given: float | str | None) -> str:
+    """A moment to be read: `25 Nov, 09:14:03` in UTC."""
+    if not given:
+        return ""
+    text = moment(given).replace("Z", "+00:00")
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %b, %H:%M:%S")
+
+
+def pretty(value: Any) -> str:
+    """JSON to be read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def branch(name: str | None) -> str:
@@ -112,7 +161,7 @@ def together(names: Sequence[str]) -> str:
 
 def status(name: str | None) -> str:
     """What a status is called on the page."""
-    return STATUSES.get(name or "", name or "")
+    return STATUSES.get((name or "").lower(), name or "")
 
 
 def title(media: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@
 //   data-attr="href=url|local, value=percent"   attributes; one whose value is null or false is taken away
 //   data-show="!error"                  hidden unless row.error is empty
 //   data-each="branches" data-key="name"        a child for each, cloned from the <template> that comes first
-//                                       in it; keyed, so that focus and running animations survive
+//                                       in it; keyed, so that focus and running animations survive. A key may be
+//                                       of several members, "taskId+piece", or "." the row itself
 //
 // A path goes down by dots; "." is the row itself.
 
@@ -60,7 +61,7 @@ export function list(element, rows, { key = element.dataset.key ?? "id", make } 
   const old = new Map([...element.children].filter((one) => one !== template).map((one) => [one.dataset.id, one]));
   let last = template;
   for (const row of rows) {
-    const id = String(key === "." ? row : row[key]);
+    const id = key === "." ? String(row) : key.split("+").map((name) => row[name]).join(" ");
     let child = old.get(id);
     old.delete(id);
     if (!child) {

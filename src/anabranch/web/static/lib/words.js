@@ -2,7 +2,8 @@
 
 const BRANCHES = { "hls-package": "Video", "poster-image": "Poster", "gif-preview": "Preview", "audio-transcription": "Transcript" };
 const STATUSES = {
-  waiting: "Waiting", queued: "Queued", pending: "Pending", processing: "Working", running: "Running", ready: "Ready",
+  waiting: "Waiting", queued: "Queued", pending: "Pending", processing: "Working", running: "Running", scheduled: "Scheduled",
+  active: "Active", paused: "Paused", gone: "Gone", ready: "Ready",
   completed: "Done", delivered: "Delivered", degraded: "Incomplete", interrupted: "Interrupted", dropped: "Dropped",
   failed: "Failed", cancelled: "Cancelled",
 };
@@ -11,7 +12,8 @@ const two = (number) => String(number).padStart(2, "0");
 const unknown = (value) => value === null || value === undefined;
 
 export const branch = (name) => BRANCHES[name] ?? name;
-export const status = (name) => STATUSES[name] ?? name;
+export const status = (name) => STATUSES[name?.toLowerCase()] ?? name;
+export const watch = (id) => `/watch/${id}`;
 export const titleOf = (media) => media.title || media.id;
 
 export function duration(seconds) {
@@ -40,3 +42,9 @@ export function span(milliseconds) {
 }
 
 export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);
+
+export const number = (value) => (unknown(value) ? "" : Math.floor(value + 0.5).toLocaleString("en-US"));
+export const times = (speed) => (unknown(speed) ? "" : `${speed.toFixed(1)}×`);
+export const seconds = (value) => (unknown(value) ? "" : span(value * 1000));
+export const used = (disk) => (disk?.totalBytes ? Math.round(1000 * (1 - disk.freeBytes / disk.totalBytes)) / 10 : 0);
+export const counted = (failures) => (failures ?? []).reduce((sum, one) => sum + one.count, 0);
