@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fastapi
 from fastapi.responses import RedirectResponse, Response
 
-from anabranch.web import facts, words
+from anabranch.web import facts, lines, words
 from anabranch.web.client import RefusedError
 from anabranch.web.context import Asked, Posted, Rendered
 from anabranch.web.styles import POLICY
@@ -161,7 +161,7 @@ async def _probe(api: Client, media_id: str) -> dict[str, Json] | None:
     return seen
 
 
-async def _transcript(api: Client, page: Renderer, record: dict[str, Json]) -> list[dict[str, Json]] | None:
+async def _transcript(api: Client, page: Renderer, record: dict[str, Json]) -> list[lines.Line] | None:
     """What is said, line by line; None while it is not written down."""
     if not record["transcriptionUrl"]:
         return None
@@ -172,8 +172,7 @@ async def _transcript(api: Client, page: Renderer, record: dict[str, Json]) -> l
         if error.status not in (403, 404):
             raise
         return None
-    lines: list[dict[str, Json]] = written["segments"]
-    return lines
+    return lines.cut(written)
 
 
 def _played(record: dict[str, Json]) -> dict[str, Json]:

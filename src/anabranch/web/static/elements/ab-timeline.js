@@ -3,7 +3,7 @@
 
 import { get } from "../lib/api.js";
 import { follow } from "../lib/media.js";
-import { duration, percent as told } from "../lib/words.js";
+import { duration, lasted, percent as told, piece as pieceName } from "../lib/words.js";
 
 const EVERY_MS = 1000;
 const LEISURE = 4;
@@ -81,15 +81,6 @@ export class Scale {
   }
 }
 
-/** How long, to be read: 3.2 s, 4 min 10 s. */
-export function lasted(ms) {
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1000);
-  return seconds < 3600
-    ? `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-    : `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
-}
-
 /** The bars of a lane, earlier tasks of the branch first. */
 function barsOf(lane) {
   const tasks = [...(lane.earlier ?? []).map((task) => ({ ...task, earlier: true })), lane];
@@ -110,9 +101,6 @@ function pack(bars) {
   }
   return ends.length;
 }
-
-/** What a person calls a piece. */
-export const pieceName = (name) => name.replace(/-0*(\d+)$/, (_, number) => ` ${Number(number) + 1}`);
 
 export class Timeline extends HTMLElement {
   #bars = new Map();

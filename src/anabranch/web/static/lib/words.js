@@ -41,6 +41,16 @@ export function span(milliseconds) {
   return `${seconds} s`;
 }
 
+export function lasted(milliseconds) {
+  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  const whole = Math.round(milliseconds / 1000);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  return hours ? `${hours} h ${minutes} min` : `${minutes} min ${whole % 60} s`;
+}
+
+/** People count from one. */
+export const piece = (name) => name.replace(/^(.+)-(\d+)$/, (_, stem, digits) => `${stem} ${Number(digits) + 1}`);
+
 export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);
 
 export const number = (value) => (unknown(value) ? "" : Math.floor(value + 0.5).toLocaleString("en-US"));
