@@ -6,6 +6,8 @@ import { follow } from "../lib/media.js";
 import { say, trying } from "../lib/say.js";
 import { percent } from "../lib/words.js";
 
+const ENDED = ["ready", "degraded", "failed"];
+
 // Signed addresses differ each time that they are made.
 const comparable = (element) => element.outerHTML.replace(/\/signed\/[^/"]+\//g, "/signed/");
 
@@ -46,8 +48,10 @@ class Watch extends HTMLElement {
     for (const one of this.querySelectorAll("progress[data-progress-of=media]")) one.value = record.percent;
     const seen = essence(record);
     if (seen === this.#shown) return;
+    // What has ended is as the page was written.
+    const known = !this.#shown && record.status === this.dataset.status && ENDED.includes(record.status);
     this.#shown = seen;
-    this.#refresh();
+    if (!known) this.#refresh();
   }
 
   /** Have the page written anew, and put in place what differs of its live parts. */
