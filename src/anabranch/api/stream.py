@@ -145,7 +145,8 @@ async def _follow(
 def _essence(status: dict[str, Json]) -> Json:
     """What of a status is worth telling: signed addresses differ each time that they are made."""
     branches = [(one["name"], one["status"], one["progress"], one["attempt"]) for one in status["branches"]]
-    return status["status"], status["percent"], status["playable"], branches
+    said = status["title"], status["private"]
+    return status["status"], status["percent"], status["playable"], said, branches
 
 
 def _event(name: str, data: Json, number: int) -> str:

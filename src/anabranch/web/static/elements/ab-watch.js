@@ -21,6 +21,7 @@ const essence = (record) =>
     record.playable,
     record.width,
     record.private,
+    record.title,
     record.branches.map((one) => [one.name, one.taskId, one.status, one.attempt, one.error?.code, one.nextRetryAt, Boolean(one.url)]),
   ]);
 
