@@ -34,6 +34,7 @@ STATUSES = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
+_A_MINUTE_MS = 60_000
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -73,6 +74,13 @@ def span(milliseconds: float | None) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def ago(milliseconds: float | None) -> str:
+    """`just now`, `3 min ago`."""
+    if milliseconds is None:
+        return ""
+    return "just now" if milliseconds < _A_MINUTE_MS else f"{span(milliseconds)} ago"
 
 
 def iso(moment_ms: float | None) -> str:

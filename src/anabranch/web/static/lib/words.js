@@ -41,6 +41,11 @@ export function span(milliseconds) {
   return `${seconds} s`;
 }
 
+export function ago(milliseconds) {
+  if (unknown(milliseconds)) return "";
+  return milliseconds < 60_000 ? "just now" : `${span(milliseconds)} ago`;
+}
+
 export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);
 
 export const number = (value) => (unknown(value) ? "" : Math.floor(value + 0.5).toLocaleString("en-US"));
