@@ -45,6 +45,7 @@ def test_numbers_are_said_alike_by_server_and_browser(numbers: list[float | None
         "size": words.size,
         "percent": words.percent,
         "span": words.span,
+        "ago": words.ago,
         "number": words.number,
         "seconds": words.seconds,
     }

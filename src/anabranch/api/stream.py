@@ -58,7 +58,8 @@ async def stream_all(
 ) -> StreamingResponse:
     """What happens to all media and tasks, from now on or from where the client was."""
     newest = await asyncio.to_thread(changes.latest, app.database)
-    return _respond(_follow(app, _start(last_event_id, since, newest), Moving(app) if progress else None))
+    number = _start(last_event_id, since, newest)
+    return _respond(_follow(app, number, Moving(app, number) if progress else None))
 
 
 def _start(last_event_id: str | None, since: int | None, otherwise: int) -> int:
@@ -93,26 +94,32 @@ class One:
 
 
 class Moving:
-    """The status of each row of which anything has changed since the last look; first, of those at work."""
+    """The status of each row of which anything has changed since the last look.
 
-    def __init__(self, app: App) -> None:
+    First, of those at work, and of those that have changed since the client was there last.
+    """
+
+    def __init__(self, app: App, number: int) -> None:
         self._app = app
+        self._number = number
         self._told: dict[str, Json] = {}
         self._looked_at: int | None = None
 
     def look(self) -> list[dict[str, Json]]:
         """The statuses that are news."""
         now = clock.now_ms()
-        # A transaction that began before the last look may have ended after it.
-        since = None if self._looked_at is None else self._looked_at - _LATE_MS
-        news = []
-        for media_id in media.moving(self._app.database, since):
-            status = show(self._app, media_id)
-            if status is not None and _essence(status) != self._told.get(media_id):
-                self._told[media_id] = _essence(status)
-                news.append(status)
+        statuses = {media_id: shown for media_id in self._changed() if (shown := show(self._app, media_id))}
+        news = [one for media_id, one in statuses.items() if _essence(one) != self._told.get(media_id)]
+        self._told = {media_id: _essence(one) for media_id, one in statuses.items()}
         self._looked_at = now
         return news
+
+    def _changed(self) -> set[str]:
+        if self._looked_at is not None:
+            # A transaction that began before the last look may have ended after it.
+            return set(media.moving(self._app.database, self._looked_at - _LATE_MS))
+        missed = {one.media_id for one in changes.since(self._app.database, self._number) if one.media_id}
+        return missed | set(media.moving(self._app.database, None))
 
 
 async def _follow(

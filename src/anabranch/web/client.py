@@ -33,6 +33,8 @@ class Client:
 
     def __init__(self, request: fastapi.Request) -> None:
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        # So that the log tells what belongs together.
+        headers["x-request-id"] = request.state.request_id
         address = request.client or ("127.0.0.1", 0)
         self._http = httpx2.AsyncClient(
             # From the person's own address, by which wrong passwords are counted.

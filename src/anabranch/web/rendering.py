@@ -75,6 +75,7 @@ class Renderer:
             "size": words.size,
             "percent": words.percent,
             "span": words.span,
+            "ago": words.ago,
             "iso": words.iso,
             "number": words.number,
             "times": words.times,
@@ -143,6 +144,8 @@ class Renderer:
             base_url=self._base,
             prefix=self.prefix,
             path=request.url.path,
+            # What was posted cannot be opened again.
+            again=str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else "/",
             theme=theme if theme in THEMES else "",
             session=cookies.NAME in request.cookies,
             now=clock.now_ms(),

@@ -34,6 +34,7 @@ STATUSES = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
+_A_MINUTE_MS = 60_000
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -88,6 +89,13 @@ def clock(moment_ms: int, now_ms: int) -> str:
     """`14:03:22 UTC`, with the day before it when that is another one."""
     moment, now = (datetime.fromtimestamp(one / 1000, UTC) for one in (moment_ms, now_ms))
     return moment.strftime("%H:%M:%S UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC")
+
+
+def ago(milliseconds: float | None) -> str:
+    """`just now`, `3 min ago`."""
+    if milliseconds is None:
+        return ""
+    return "just now" if milliseconds < _A_MINUTE_MS else f"{span(milliseconds)} ago"
 
 
 def iso(moment_ms: float | None) -> str:

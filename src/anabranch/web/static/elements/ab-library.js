@@ -61,8 +61,8 @@ customElements.define("ab-library", class extends HTMLElement {
   #show(media) {
     const card = this.#card(media.id);
     if (card) {
-      const found = this.query ? { at: card.dataset.at === undefined ? null : Number(card.dataset.at) } : {};
-      this.#write(card, { ...media, ...found });
+      const at = card.dataset.at === undefined ? null : Number(card.dataset.at);
+      this.#write(card, this.query ? { ...media, at } : media);
       return;
     }
     const wanted = SHOWN[this.dataset.show];
@@ -106,9 +106,10 @@ customElements.define("ab-library", class extends HTMLElement {
       return;
     }
     this.query = words;
-    list(this.cards, rows, { make: (card, media) => { card.dataset.at = media.at ?? ""; if (media.at == null) delete card.dataset.at; this.#write(card, media); } });
+    list(this.cards, rows, { make: (card, media) => this.#write(card, media) });
     this.#count();
     document.querySelector(".head h1").textContent = words ? `Found for “${words}”` : "Library";
+    document.title = `${words ? `${words} · ` : ""}Library · Anabranch`;
     const tabs = document.querySelector(".head .tabs");
     if (tabs) tabs.hidden = Boolean(words);
     const pager = this.querySelector(".pager");

@@ -26,11 +26,12 @@ class OwnStack extends tus.DefaultHttpStack {
   }
 }
 
-/** One upload. Its state: waiting for its turn, sending, paused, missing (its file), failed, sent, ended. */
+/** One upload: its row, which outlives a reload, and its file. Its state: waiting for its turn, sending, paused, missing (its file), failed, sent, ended. */
 class Job {
-  constructor(row) {
+  constructor(row, file) {
     this.row = row;
-    this.state = row.file ? (row.paused ? "paused" : "waiting") : "missing";
+    this.file = file;
+    this.state = file ? (row.paused ? "paused" : "waiting") : "missing";
     this.sent = row.sent ?? 0;
     this.error = "";
     this.media = null;
@@ -122,25 +123,30 @@ customElements.define("ab-upload", class extends HTMLElement {
       url: null, mediaId: null, sent: 0, paused: false, kept: file.size <= KEPT_BYTES,
     };
     if (!file.size) return say(`${file.name} has no bytes.`, "bad");
-    const job = new Job({ ...row, file });
+    const job = new Job(row, file);
     this.#jobs.push(job);
-    this.#draw();
+    this.#own(row.id, job);
     try {
-      await kept.put({ ...row, file: row.kept ? file : null });
+      if (row.kept) await kept.putFile(row.id, file);
     } catch {
       // A private window, or no room: it is uploaded all the same.
-      job.row.kept = false;
+      row.kept = false;
     }
-    this.#own(row.id, job);
+    if (!this.#jobs.includes(job) || ["sent", "ended"].includes(job.state)) kept.forget(row.id).catch(() => {});
   }
 
   /** Work on an upload in one window at a time: another one goes on when this is closed. */
   #own(id, given) {
     const work = async () => {
-      const row = given ? given.row : await kept.one(id);
-      if (!row || this.#stop.signal.aborted) return;
-      const job = given ?? new Job({ ...row, kept: Boolean(row.file) });
-      if (!given) this.#jobs.push(job);
+      let job = given;
+      if (!job) {
+        const row = await kept.one(id);
+        if (!row || this.#stop.signal.aborted) return;
+        job = new Job(row, await kept.file(id));
+        row.kept = Boolean(job.file);
+        this.#jobs.push(job);
+      }
+      this.#keep(job);
       this.#next();
       await job.over;
     };
@@ -149,7 +155,7 @@ customElements.define("ab-upload", class extends HTMLElement {
   }
 
   #give(job, file) {
-    job.row.file = file;
+    job.file = file;
     this.#go(job);
   }
 
@@ -173,8 +179,8 @@ customElements.define("ab-upload", class extends HTMLElement {
   #send(job) {
     job.state = "sending";
     job.rates = [];
-    const { file, name, type, url } = job.row;
-    job.upload = new tus.Upload(file, {
+    const { name, type, url } = job.row;
+    job.upload = new tus.Upload(job.file, {
       endpoint: "/uploads",
       uploadUrl: url,
       httpStack: new OwnStack(),
@@ -195,7 +201,7 @@ customElements.define("ab-upload", class extends HTMLElement {
   #sent(job) {
     job.sent = job.row.size;
     job.state = "sent";
-    job.row.file = null;
+    job.file = null;
     kept.forget(job.row.id).catch(() => {});
     job.end();
     this.#next();
@@ -230,7 +236,7 @@ customElements.define("ab-upload", class extends HTMLElement {
 
   #keep(job) {
     job.row.sent = job.sent;
-    kept.put({ ...job.row, file: job.row.kept ? job.row.file : null }).catch(() => {});
+    kept.put(job.row).catch(() => {});
   }
 
   #tell(media) {
@@ -288,10 +294,18 @@ customElements.define("ab-upload", class extends HTMLElement {
     if (!input) return;
     input.multiple = true;
     input.form.querySelector("button").hidden = true;
+    const around = input.closest("details");
+    const close = () => { around.open = false; };
     input.addEventListener("change", () => {
       this.add([...input.files]);
       input.value = "";
-      input.closest("details").open = false;
+      close();
+    }, { signal });
+    document.addEventListener("click", (event) => { if (!around.contains(event.target)) close(); }, { signal });
+    around.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      close();
+      around.querySelector("summary").focus();
     }, { signal });
   }
 

@@ -2,22 +2,26 @@
 // on by themselves; larger ones have to be chosen again, for the browser would copy them.
 
 const NAME = "anabranch";
-const STORE = "uploads";
+// Files apart from what is known of them: that changes often, and a file would be copied each time.
+const [ROWS, FILES] = ["uploads", "files"];
 
 let opened;
 
 function open() {
   opened ??= new Promise((resolve, reject) => {
     const asked = indexedDB.open(NAME, 1);
-    asked.onupgradeneeded = () => asked.result.createObjectStore(STORE, { keyPath: "id" });
+    asked.onupgradeneeded = () => {
+      asked.result.createObjectStore(ROWS, { keyPath: "id" });
+      asked.result.createObjectStore(FILES);
+    };
     asked.onsuccess = () => resolve(asked.result);
     asked.onerror = () => reject(asked.error);
   });
   return opened;
 }
 
-async function ask(mode, question) {
-  const store = (await open()).transaction(STORE, mode).objectStore(STORE);
+async function ask(name, mode, question) {
+  const store = (await open()).transaction(name, mode).objectStore(name);
   const asked = question(store);
   return new Promise((resolve, reject) => {
     asked.onsuccess = () => resolve(asked.result);
@@ -25,7 +29,13 @@ async function ask(mode, question) {
   });
 }
 
-export const every = () => ask("readonly", (store) => store.getAll());
-export const one = (id) => ask("readonly", (store) => store.get(id));
-export const put = (row) => ask("readwrite", (store) => store.put(row));
-export const forget = (id) => ask("readwrite", (store) => store.delete(id));
+export const every = () => ask(ROWS, "readonly", (store) => store.getAll());
+export const one = (id) => ask(ROWS, "readonly", (store) => store.get(id));
+export const put = (row) => ask(ROWS, "readwrite", (store) => store.put(row));
+export const file = (id) => ask(FILES, "readonly", (store) => store.get(id));
+export const putFile = (id, given) => ask(FILES, "readwrite", (store) => store.put(given, id));
+
+export async function forget(id) {
+  await ask(ROWS, "readwrite", (store) => store.delete(id));
+  await ask(FILES, "readwrite", (store) => store.delete(id));
+}

@@ -51,6 +51,11 @@ export function lasted(milliseconds) {
 /** People count from one. */
 export const piece = (name) => name.replace(/^(.+)-(\d+)$/, (_, stem, digits) => `${stem} ${Number(digits) + 1}`);
 
+export function ago(milliseconds) {
+  if (unknown(milliseconds)) return "";
+  return milliseconds < 60_000 ? "just now" : `${span(milliseconds)} ago`;
+}
+
 export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);
 
 export const number = (value) => (unknown(value) ? "" : Math.floor(value + 0.5).toLocaleString("en-US"));
