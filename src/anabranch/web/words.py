@@ -110,6 +110,11 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{int(value + 0.5):,}"
 
 
+def share(part: float | None) -> float:
+    """A part of one as percent."""
+    return 100 * (part or 0)
+
+
 def times(speed: float | None) -> str:
     """`1.4×`: how much faster than it plays."""
     return "" if speed is None else f"{speed:.1f}×"  # noqa: RUF001  (the sign for it)
@@ -170,6 +175,11 @@ def together(names: Sequence[str]) -> str:
 def status(name: str | None) -> str:
     """What a status is called on the page."""
     return STATUSES.get((name or "").lower(), name or "")
+
+
+def named(work: Mapping[str, Any]) -> str:
+    """What a piece of work is about: a film by its title, or whatever there is an id of."""
+    return str(work["title"] or work["mediaId"] or work["taskId"] or "")
 
 
 def title(media: dict[str, Any]) -> str:

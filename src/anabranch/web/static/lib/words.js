@@ -13,7 +13,9 @@ const unknown = (value) => value === null || value === undefined;
 
 export const branch = (name) => BRANCHES[name] ?? name;
 export const status = (name) => STATUSES[name?.toLowerCase()] ?? name;
-export const watch = (id) => `/watch/${id}`;
+export const named = (work) => work.title || work.mediaId || work.taskId;
+// A task of no film has no page.
+export const watch = (id) => (id ? `/watch/${id}` : "");
 export const titleOf = (media) => media.title || media.id;
 
 export function duration(seconds) {
@@ -59,6 +61,7 @@ export function ago(milliseconds) {
 export const iso = (momentMs) => (unknown(momentMs) ? "" : `${new Date(momentMs).toISOString().slice(0, 19)}Z`);
 
 export const number = (value) => (unknown(value) ? "" : Math.floor(value + 0.5).toLocaleString("en-US"));
+export const share = (part) => 100 * (part ?? 0);
 export const times = (speed) => (unknown(speed) ? "" : `${speed.toFixed(1)}×`);
 export const seconds = (value) => (unknown(value) ? "" : span(value * 1000));
 export const used = (disk) => (disk?.totalBytes ? Math.round(1000 * (1 - disk.freeBytes / disk.totalBytes)) / 10 : 0);
