@@ -12,6 +12,7 @@ import { follow } from "../lib/media.js";
 const RENEW_MS = 30 * 60 * 1000;
 const AGAIN_MS = 2000;
 const TRIES = 5;
+const CLOSE_S = 0.05;
 const SIGNED = /\/(?:outputs|signed\/[^/]+)\//;
 
 /** A list of things of which one is chosen, as media-chrome's menus want it: levels of quality, or tracks of sound. */
@@ -150,10 +151,7 @@ export class Player extends HTMLElement {
   /** Go to a moment; when there is nothing to play yet, begin there. */
   seek(seconds) {
     this.#wanted = seconds;
-    if (this.video?.readyState) {
-      this.video.currentTime = seconds;
-      this.#wanted = null;
-    }
+    if (this.video?.readyState) this.#arrive();
     this.#tell();
   }
 
@@ -195,10 +193,10 @@ export class Player extends HTMLElement {
     controller.prepend(video);
     for (const waiting of this.querySelectorAll("[data-waiting]")) waiting.remove();
     this.append(controller);
-    if (native) {
-      video.src = local(record.hlsUrl);
-      video.addEventListener("loadedmetadata", () => this.#arrive());
-    }
+    if (native) video.src = local(record.hlsUrl);
+    for (const name of ["loadedmetadata", "durationchange"]) video.addEventListener(name, () => this.#arrive());
+    // Who has begun to watch stays where he is.
+    video.addEventListener("playing", () => (this.#wanted = null));
     for (const name of ["timeupdate", "seeking", "seeked", "play", "pause"]) {
       video.addEventListener(name, () => this.#tell());
     }
@@ -239,7 +237,6 @@ export class Player extends HTMLElement {
     });
     hls.on(Hls.Events.FRAG_BUFFERED, () => (this.#tries = 0));
     hls.on(Hls.Events.ERROR, (_, data) => this.#mend(hls, data));
-    video.addEventListener("loadedmetadata", () => (this.#wanted = null));
     hls.loadSource(address);
     hls.attachMedia(video);
   }
@@ -277,6 +274,7 @@ export class Player extends HTMLElement {
     this.#tries = 0;
     this.#wanted = this.video.currentTime;
     this.video = null;
+    delete this.dataset.captions;
     this.querySelector("media-controller")?.remove();
     const words = document.createElement("p");
     words.className = "player-waiting";
@@ -285,8 +283,10 @@ export class Player extends HTMLElement {
     this.append(words);
   }
 
+  /** Go to the moment that was asked for, once the film is that long. */
   #arrive() {
-    if (this.#wanted !== null) this.video.currentTime = this.#wanted;
+    if (this.#wanted === null || !(this.video?.duration >= this.#wanted)) return;
+    if (Math.abs(this.video.currentTime - this.#wanted) > CLOSE_S) this.video.currentTime = this.#wanted;
     this.#wanted = null;
   }
 
@@ -297,7 +297,7 @@ export class Player extends HTMLElement {
 
   /** Captions of the package, or, when it was opened before there were any, those beside it. */
   #offerCaptions(record) {
-    if (!record.captionsUrl || this.dataset.captions !== undefined) return;
+    if (!this.video || !record.captionsUrl || this.dataset.captions !== undefined) return;
     const known = [...this.video.textTracks].some((track) => track.kind !== "metadata");
     if (known || (this.#hls && !this.#hls.levels.length)) {
       // What the package offers is known once it has been read.
