@@ -28,12 +28,17 @@ def newest(site: Server) -> str:
     return str(site.get("/media?limit=1")[0]["id"])
 
 
-def slow_down(page: Page, bytes_per_s: int) -> None:
-    """Let the page send so much a second; -1 for as much as can be."""
-    limits: dict[str, Any] = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": bytes_per_s}
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.send("Network.emulateNetworkConditions", limits)
+class Line:
+    """The page's line to the server, which can be a slow one."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+
+    def limit(self, bytes_per_s: int) -> None:
+        """Let the page send so much a second; -1 for as much as can be."""
+        limits = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": bytes_per_s}
+        self._session.send("Network.emulateNetworkConditions", limits)
 
 
 def test_films_that_are_dropped_on_the_page_end_as_ready_cards(page: Page, site: Server, tmp_path: Path) -> None:
@@ -63,7 +68,8 @@ def test_films_that_are_dropped_on_the_page_end_as_ready_cards(page: Page, site:
 
 def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, site: Server, tmp_path: Path) -> None:
     page.goto("/")
-    slow_down(page, 40_000)
+    line = Line(page)
+    line.limit(40_000)
     film = tmp_path / "goes-on.mp4"
     film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
     whole = film.stat().st_size
@@ -75,10 +81,10 @@ def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, si
 
     drop(page, film)
     expect(page.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
-    page.reload()
     page.on("request", lambda request: request.method == "PATCH" and offset(request.headers))
+    page.reload()
     expect(page.locator(".job .job-name")).to_contain_text("goes-on.mp4")
-    slow_down(page, -1)
+    line.limit(-1)
     mine = page.locator(".card", has_text="goes-on.mp4")
     expect(mine.locator(".chip")).to_have_text("Ready", timeout=LONG_MS)
     assert 0 < sent[0] < whole
@@ -92,7 +98,7 @@ def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, si
 
 def test_an_upload_can_be_paused_gone_on_with_and_given_up(page: Page, site: Server, tmp_path: Path) -> None:
     page.goto("/")
-    slow_down(page, 40_000)
+    Line(page).limit(40_000)
     film = tmp_path / "paused.mp4"
     film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
     drop(page, film)
@@ -120,20 +126,21 @@ def test_two_browsers_see_the_same_progress(browser: Browser, page: Page, site: 
             one.goto("/")
             one.wait_for_function("document.querySelector('ab-library').matches(':defined')")
         media_id = site.upload(clips.plain(24, "640x360", name="twenty-four.mp4"), title="Seen twice")
-        seen: dict[Page, set[str]] = {page: set(), other: set()}
+        chips = [card(one, media_id).locator(".chip") for one in (page, other)]
+        seen: list[tuple[str, ...]] = []
 
         def ready() -> bool:
-            for one, labels in seen.items():
-                chip = card(one, media_id).locator(".chip")
-                if chip.count():
-                    labels.add(chip.inner_text())
-            return all("Ready" in labels for labels in seen.values())
+            if all(chip.count() for chip in chips):
+                seen.append(tuple(chip.inner_text() for chip in chips))
+            return bool(seen) and set(seen[-1]) == {"Ready"}
 
         until(ready, 120)
-    for labels in seen.values():
-        assert sum(label.endswith("%") for label in labels) > 2
-    # Each looks at a moment of its own, but what they show comes from one row.
-    assert len(seen[page] & seen[other]) > 1
+    for labels in zip(*seen, strict=True):
+        percents = [int(label.removesuffix(" %")) for label in labels if label.endswith("%")]
+        assert len(set(percents)) > 2
+        assert percents == sorted(percents)
+    # Each hears of it at a moment of its own, and from the same row.
+    assert any(one == another and one.endswith("%") for one, another in seen)
     other.context.close()
 
 
@@ -269,7 +276,7 @@ def test_axe_finds_nothing_wrong_with_the_library(
     page.wait_for_load_state("load")
     assert violations(page) == []
     if path == "/":
-        slow_down(page, 40_000)
+        Line(page).limit(40_000)
         film_file = tmp_path / "seen-by-axe.mp4"
         film_file.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
         drop(page, film_file)
