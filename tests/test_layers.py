@@ -10,12 +10,12 @@ import anabranch
 LAYERS = [
     ["__main__"],
     ["cli"],
-    ["once", "doctor", "server"],
+    ["once", "server"],
     ["export", "progress"],
     ["web"],
     ["api", "embed"],
     ["app"],
-    ["functions"],
+    ["doctor", "functions"],
     ["tasks", "webhooks"],
     ["views"],
     ["migrations"],
@@ -23,7 +23,7 @@ LAYERS = [
     ["media"],
     ["storage"],
     ["catalog"],
-    ["database", "settings"],
+    ["database", "pages", "settings"],
     ["ids"],
     ["errors", "clock", "gate"],
 ]

@@ -63,3 +63,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Survives a killed process; only a power cut may undo the last moments. The event log asks for more.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own knows the English letters only; Postgres knows them all.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value

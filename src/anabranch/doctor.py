@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from anabranch.database import open_database
 from anabranch.errors import AnabranchError
 from anabranch.media import ffmpeg
@@ -106,7 +108,9 @@ def _database(settings: Settings) -> Finding:
         if not database.exists():
             return Finding("database", "ok", f"SQLite at {database}, made by the first run")
     open_database(settings.database).dispose()
-    return Finding("database", "ok", settings.database_url or f"SQLite at {settings.home / 'anabranch.db'}")
+    if settings.database_url is None:
+        return Finding("database", "ok", f"SQLite at {settings.home / 'anabranch.db'}")
+    return Finding("database", "ok", sa.make_url(settings.database_url).render_as_string(hide_password=True))
 
 
 def _listed(names: frozenset[str] | set[str]) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from anabranch.catalog.tasks import Task
     from anabranch.settings import Settings
-    from anabranch.tasks.workshop import Tools
+    from anabranch.tasks.workshop import Again, Tools
 
 Json = Any
 T = TypeVar("T")
@@ -107,8 +107,8 @@ class _WorkshopOfItsOwnLoop(Workshop):
     async def _there(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    async def plan(self, order: Task) -> dict[str, Json]:
-        return await self._there(super().plan(order))
+    async def plan(self, order: Task, again: Again | None = None) -> dict[str, Json]:
+        return await self._there(super().plan(order, again))
 
     async def perform(self, order: Task, name: str) -> dict[str, Json]:
         return await self._there(super().perform(order, name))

@@ -68,7 +68,7 @@ def test_events_that_make_no_sense_are_refused_whole(server: Server, body: Any, 
 
 def test_events_and_runs_need_keys(server: Server) -> None:
     assert anyone.post(f"{server.url}/e/wrong", json={"name": "a"}).status_code == 401
-    for path in ("/v1/runs/x", "/v1/events/x/runs", "/v1/apps"):
+    for path in ("/v1/runs/x", "/v1/events/x/runs", "/v1/apps", "/v1/runs", "/v1/events"):
         assert anyone.get(f"{server.url}{path}").status_code == 401
     assert anyone.post(f"{server.url}/fn/register", json={"url": "http://x", "functions": []}).status_code == 401
     answer = server.post("/fn/register", {"url": "http://127.0.0.1:1/", "functions": [{"id": "x", "steps": {}}]}, 422)
@@ -101,6 +101,45 @@ def test_a_finished_run_is_done_again(server: Server, plain_url: str) -> None:
     assert done["output"] == first["output"]
     assert server.post(f"/v1/runs/{run_id}/rerun", {"from_step": "nope"}, 404)["code"] == "step_not_found"
     assert server.post("/v1/runs/run_none/rerun", status=404)["code"] == "run_not_found"
+
+
+def test_runs_are_listed_by_status_and_function_page_by_page(server: Server, plain_media: str) -> None:
+    first = server.api.get("/v1/runs", params={"function": "process-task", "status": "completed", "limit": 2})
+    rows = first.json()["data"]
+    assert len(rows) == 2
+    assert {(row["function_id"], row["status"]) for row in rows} == {("anabranch-process-task", "Completed")}
+    assert [row["id"] for row in rows] == sorted((row["id"] for row in rows), reverse=True)
+    assert (first.headers["limit"], first.headers["has-more"]) == ("2", "true")
+    following = server.api.get(first.headers["link"].partition("<")[2].partition(">")[0]).json()["data"]
+    assert following[0]["id"] < rows[1]["id"]
+    (fan_out,) = server.get("/v1/runs?function=anabranch-fanout-adaptive-streaming&limit=1")["data"]
+    assert fan_out["event_name"] == "video/uploaded"
+    assert "output" not in fan_out
+    steps = server.get(f"/v1/runs/{fan_out['id']}")["data"]["steps"]
+    assert "hls-package" in {step["name"] for step in steps}
+    assert server.get("/v1/runs?function=nobody")["data"] == []
+    assert server.api.get("/v1/runs?status=Sleeping").json()["code"] == "invalid_request"
+    assert server.api.get("/v1/runs?after=nope").json()["code"] == "invalid_cursor"
+
+
+def test_events_are_listed_in_the_order_in_which_they_came_whatever_their_ids(server: Server) -> None:
+    # Ids that sort against their age.
+    sent = [f"listed {letter}?&" for letter in "zyxwv"]
+    for one in sent:
+        anyone.post(f"{server.url}/e/{server.key}", json={"name": "test/listed", "id": one, "data": {"a": 1}})
+    newest = server.api.get("/v1/events", params={"name": "test/listed", "limit": 2})
+    assert [row["id"] for row in newest.json()["data"]] == sent[:2:-1]
+    assert newest.json()["data"][0]["data"] == {"a": 1}
+    rest = server.api.get(newest.headers["link"].partition("<")[2].partition(">")[0])
+    assert [row["id"] for row in rest.json()["data"]] == sent[2:0:-1]
+    assert rest.headers["has-more"] == "true"
+    last = server.api.get(rest.headers["link"].partition("<")[2].partition(">")[0])
+    assert ([row["id"] for row in last.json()["data"]], last.headers["has-more"]) == ([sent[0]], "false")
+    asked = {"name": "test/listed", "order": "asc", "after": sent[1], "limit": 2}
+    assert [row["id"] for row in server.api.get("/v1/events", params=asked).json()["data"]] == sent[2:4]
+    asked = {"name": "test/listed", "before": sent[2], "limit": 1}
+    assert [row["id"] for row in server.api.get("/v1/events", params=asked).json()["data"]] == [sent[3]]
+    assert server.api.get("/v1/events?after=nope").json()["code"] == "invalid_cursor"
 
 
 def test_a_failed_task_is_done_when_its_run_is_done_again(server: Server, tmp_path: Path) -> None:

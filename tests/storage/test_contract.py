@@ -54,6 +54,14 @@ def test_what_was_put_stays_when_its_source_is_gone(store: Storage, source: Path
     assert len(read(store, "a")) == 2560
 
 
+def test_an_object_can_be_put_under_another_key_and_there_are_two_of_it(store: Storage, source: Path) -> None:
+    store.put("a", source, "video/mp4")
+    store.put("b/c", store.path("a"), "video/mp4")
+    assert read(store, "a") == read(store, "b/c") == source.read_bytes()
+    store.delete("a")
+    assert read(store, "b/c") == source.read_bytes()
+
+
 def test_what_is_not_there_is_a_clear_error(store: Storage) -> None:
     assert not store.exists("missing")
     with pytest.raises(FinalError) as raised:

@@ -14,7 +14,7 @@ from anabranch.api import cookies
 from anabranch.api.problems import Problem
 from anabranch.app import App
 from anabranch.catalog import keys
-from anabranch.catalog.pages import Page
+from anabranch.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,8 +120,13 @@ Paged = Annotated[Page, Depends(listing)]
 
 def listed(request: fastapi.Request, rows: Sequence[dict[str, Json]], page: Page, *, has_more: bool) -> JSONResponse:
     """A listing as a bare array, with the way to the next page in its headers (RFC 8288)."""
+    return JSONResponse(list(rows), headers=way_on(request, rows, page, has_more=has_more))
+
+
+def way_on(request: fastapi.Request, rows: Sequence[dict[str, Json]], page: Page, *, has_more: bool) -> dict[str, str]:
+    """The headers of a listing: whether there is more, and where."""
     headers = {"limit": str(page.limit), "has-more": "true" if has_more else "false"}
     if has_more and rows:
         following = request.url.remove_query_params(["page", "before"]).include_query_params(after=rows[-1]["id"])
         headers["link"] = f'<{following}>; rel="next"'
-    return JSONResponse(list(rows), headers=headers)
+    return headers

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import fastapi
-from fastapi import Depends
+from fastapi import Depends, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch import clock, views
 from anabranch.api import inputs
-from anabranch.api.context import Running, caller_of, known_caller
+from anabranch.api.context import Paged, Running, caller_of, known_caller, way_on
 from anabranch.api.problems import RESPONSES, Problem
-from anabranch.app import signing_key
+from anabranch.app import APP_ID, signing_key
 from anabranch.catalog import media
 from anabranch.engine import signing
 from anabranch.engine.events import Event
 from anabranch.engine.expressions import holds
 from anabranch.errors import AnabranchError
 from anabranch.ids import new_id
+from anabranch.pages import Page
 
 if TYPE_CHECKING:
     from anabranch.app import App
@@ -32,6 +33,7 @@ router = fastapi.APIRouter(tags=["events"], responses=RESPONSES)
 
 _MOST_EVENTS = 5000
 _FAR = 2**53
+_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 # Which member of an event's data names a source, for the events that have one.
 _SOURCES = {"video/uploaded": "sourceUrl", "task/created": "input"}
 
@@ -136,6 +138,28 @@ async def send_events(
     return JSONResponse({"ids": ids, "status": 200})
 
 
+@router.get("/v1/events", operation_id="listEvents", response_model=Found)
+def list_events(
+    request: fastapi.Request,
+    app: Running,
+    _: Operator,
+    name: Annotated[str | None, Query(max_length=256, description="Only events of this name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=512, description="The id behind which the page begins.")] = None,
+    before: Annotated[str | None, Query(max_length=512, description="The id in front of which the page ends.")] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="desc is newest first.")] = "desc",
+) -> JSONResponse:
+    """Events, those first that came last."""
+    # Senders make ids of their own, so that one cannot be told by its looks.
+    for cursor in (after, before):
+        if cursor is not None and app.engine.journal.event(cursor) is None:
+            raise Problem("invalid_cursor", 400, f"{cursor[:100]!r} is not the id of an event.")
+    page = Page(limit, after, before, order)
+    found = app.engine.journal.events(page, name=name)
+    rows = [{**event.to_dict(), "internal_id": event.id, "received_at": views.iso(at)} for event, at in found.rows]
+    return _enveloped(rows, headers=way_on(request, rows, page, has_more=found.has_more))
+
+
 @router.get("/v1/events/{event_id}", operation_id="getEvent", response_model=Found)
 def get_event(event_id: str, app: Running, _: Operator) -> JSONResponse:
     """One event."""
@@ -149,6 +173,30 @@ def get_event(event_id: str, app: Running, _: Operator) -> JSONResponse:
 def get_event_runs(event_id: str, app: Running, _: Operator) -> JSONResponse:
     """The runs that an event has started."""
     return _enveloped([_show(run) for run in app.engine.journal.runs_of_event(event_id)])
+
+
+@router.get("/v1/runs", operation_id="listRuns", response_model=Found)
+def list_runs(
+    request: fastapi.Request,
+    app: Running,
+    _: Operator,
+    page: Paged,
+    status: Annotated[list[str] | None, Query(description="Such as Running; in small letters too.")] = None,
+    function: Annotated[
+        str | None,
+        Query(max_length=300, description="Of this function; of this server's own without the app's name too."),
+    ] = None,
+) -> JSONResponse:
+    """Runs, newest first, without what they returned."""
+    statuses = [word.lower() for word in status or ()]
+    for word in statuses:
+        if word not in _STATUSES:
+            raise Problem("invalid_request", 422, f"status={word[:40]!r}: there is none. Give one of {_STATUSES}.")
+    functions = [function, f"{APP_ID}-{function}"] if function else []
+    found = app.engine.journal.runs(page, statuses=statuses, function_ids=functions)
+    # What one returned may be large, and one run tells it.
+    rows = [{name: value for name, value in _show(run).items() if name != "output"} for run in found.rows]
+    return _enveloped(rows, headers=way_on(request, rows, page, has_more=found.has_more))
 
 
 @router.get("/v1/runs/{run_id}", operation_id="getRun", response_model=Found)
@@ -286,6 +334,7 @@ def _show(run: Run) -> dict[str, Json]:
         "id": run.id,
         "function_id": run.function_id,
         "event_id": run.event.id,
+        "event_name": run.event.name,
         "status": run.status.capitalize(),
         "run_started_at": views.iso(run.started_at),
         "ended_at": views.iso(run.ended_at),
@@ -298,9 +347,9 @@ def _show(run: Run) -> dict[str, Json]:
     }
 
 
-def _enveloped(data: Json, status: int = 200) -> JSONResponse:
+def _enveloped(data: Json, status: int = 200, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse(
-        {"data": data, "metadata": {"fetched_at": views.iso(clock.now_ms()), "cached_until": None}}, status
+        {"data": data, "metadata": {"fetched_at": views.iso(clock.now_ms()), "cached_until": None}}, status, headers
     )
 
 

@@ -1,4 +1,4 @@
-"""Media: upload, read, change, delete, and do branches again."""
+"""Media: upload, find, read, change and delete."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, invalid_request
-from anabranch.catalog import files, media, plans, tasks
-from anabranch.catalog.branches import BRANCHES
+from anabranch.catalog import files, finding, media, plans, tasks
 from anabranch.engine.events import Event
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ _JSON = "application/json"
 _FORM = "multipart/form-data"
 _LARGEST_FIELD_BYTES = 1 << 20
 _AN_HOUR_S = 3600
+# As many as a listing shows at once.
+_MOST_IDS = 100
 
 
 class MediaDetails(BaseModel):
@@ -126,6 +127,10 @@ class MediaView(BaseModel):
     branches: list[dict[str, Any]]
     renditions: list[dict[str, Any]]
     error: dict[str, Any] | None
+    snippet: str | None = Field(
+        None, description="Of a search: HTML, the words found are in <mark>, all else is escaped."
+    )
+    at: float | None = Field(None, description="Of a search: when it is said, in seconds; null for a title.")
 
 
 class ProbeView(BaseModel):
@@ -141,10 +146,21 @@ class ProbeView(BaseModel):
     damaged: bool
 
 
-class Retried(BaseModel):
-    """What is done again: names of branches by media id."""
+class MediaIds(BaseModel):
+    """Several media rows."""
 
-    media: dict[str, list[str]]
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"ids": ["med_01m87093fvfd7azq0jwn0tk44r"]}]}
+    )
+
+    ids: list[Annotated[str, Field(max_length=200)]] = Field(max_length=_MOST_IDS)
+
+
+class AllDeleted(BaseModel):
+    """What was deleted, and what was not there."""
+
+    deleted: list[str]
+    missing: list[str]
 
 
 class Links(BaseModel):
@@ -211,12 +227,27 @@ def list_media(
     status: Annotated[list[Literal["waiting", "processing", "ready", "degraded", "failed"]] | None, Query()] = None,
     created_after: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
     created_before: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
+    q: Annotated[
+        str | None,
+        Query(max_length=1000, description="Only rows whose title has all of it, or in which all of it is said."),
+    ] = None,
 ) -> JSONResponse:
-    """Media rows, newest first."""
+    """Media rows, newest first. With `q` each has a `snippet` and, where it is said, the time to seek to as `at`."""
+    # An empty box asks for everything.
+    q = q if q and q.strip() else None
     found = media.every(
-        app.database, page, statuses=status or (), created_after=created_after, created_before=created_before
+        app.database,
+        page,
+        statuses=status or (),
+        created_after=created_after,
+        created_before=created_before,
+        about=finding.about(app.database, q) if q else None,
     )
+    hits = finding.hits(app.database, q, found.rows) if q else {}
     rows = [shown for media_id in found.rows if (shown := show(app, media_id))]
+    for row in rows:
+        if row["id"] in hits:
+            row |= {"snippet": hits[row["id"]].snippet, "at": hits[row["id"]].at_s}
     return listed(request, rows, page, has_more=found.has_more)
 
 
@@ -230,7 +261,7 @@ def get_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
 def probe_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """What is in the source, once somebody has looked."""
     if media.get(app.database, media_id) is None:
-        raise _missing(media_id)
+        raise missing(media_id)
     for task in tasks.of_media(app.database, media_id):
         planned = plans.get(app.database, task.id)
         if planned is not None:
@@ -251,24 +282,18 @@ def update_media(media_id: str, body: MediaDetails, app: Running, _: Caller) -> 
 @router.delete("/media/{media_id}", operation_id="deleteMedia", response_model=task_routes.Deleted)
 async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """Remove a media row and all its bytes. What is being done for it is stopped."""
-    await asyncio.to_thread(_found, app, media_id)
-    await app.engine.send([Event("media/deleted", {"mediaId": media_id}, id=f"{media_id}.deleted")])
-    for task in await asyncio.to_thread(tasks.of_media, app.database, media_id):
-        await task_routes.delete(app, task)
-
-    def forget() -> None:
-        for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
-            for key in list(app.storage.keys(prefix)):
-                app.storage.delete(key)
-        for file in files.of_media(app.database, media_id):
-            if file.key:
-                app.storage.delete(file.key)
-            files.delete(app.database, file.id)
-        media.delete(app.database, media_id)
-
-    await asyncio.to_thread(forget)
-    await app.announce()
+    if not await _remove(app, media_id):
+        raise missing(media_id)
     return JSONResponse({"id": media_id, "deleted": True, "message": f"{media_id} and all its files are gone."})
+
+
+@router.post("/media/delete", operation_id="deleteAllMedia", response_model=AllDeleted)
+async def delete_all(body: MediaIds, app: Running, _: Caller) -> JSONResponse:
+    """Remove several media rows and all their bytes. Doing it twice is fine."""
+    told: dict[str, list[str]] = {"deleted": [], "missing": []}
+    for media_id in dict.fromkeys(body.ids):
+        told["deleted" if await _remove(app, media_id) else "missing"].append(media_id)
+    return JSONResponse(told)
 
 
 @router.post("/media/{media_id}/links", operation_id="linkMedia", response_model=Links)
@@ -278,59 +303,12 @@ def link_media(
     """Signed addresses of all that a media row has, for a number of seconds."""
     record = media.record(app.database, media_id)
     if record is None:
-        raise _missing(media_id)
+        raise missing(media_id)
     signed = {}
     for name in media.ADDRESSES:
         key = links.own_key(app, record[name]) if record[name] else None
         signed[name] = links.signed_link(app, key, expires_in) if key else None
     return JSONResponse({**signed, "expires_at": clock.now_ms() // 1000 + expires_in})
-
-
-@router.post("/media/{media_id}/branches/{name}/retry", operation_id="retryBranch", response_model=Retried)
-async def retry_branch(media_id: str, name: str, app: Running, _: Caller) -> JSONResponse:
-    """Do one branch again, also one that was done. The others stay as they are."""
-    if name not in {branch.step_id for branch in BRANCHES}:
-        known = ", ".join(branch.step_id for branch in BRANCHES)
-        raise Problem("branch_not_found", 404, f"There is no branch {name}. There are: {known}.")
-    await _retry(app, media_id, [name])
-    return JSONResponse({"media": {media_id: [name]}})
-
-
-@router.post("/media/{media_id}/retry", operation_id="retryMedia", response_model=Retried)
-async def retry_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
-    """Do all branches of a media row again that have failed."""
-    names = await asyncio.to_thread(_failed_branches, app, media_id)
-    if names:
-        await _retry(app, media_id, names)
-    return JSONResponse({"media": {media_id: names} if names else {}})
-
-
-@router.post("/media/retry", operation_id="retryAllMedia", response_model=Retried)
-async def retry_all(
-    app: Running,
-    _: Caller,
-    status: Annotated[list[Literal["degraded", "failed"]] | None, Query()] = None,
-    branch: Annotated[str | None, Query(description="Only this branch.")] = None,
-    error_code: Annotated[str | None, Query(description="Only what failed with this code.")] = None,
-    created_after: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
-    created_before: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
-) -> JSONResponse:
-    """Do all failed branches again of the media rows that match."""
-    retried: dict[str, list[str]] = {}
-    ids = await asyncio.to_thread(
-        media.ids,
-        app.database,
-        statuses=status or ("degraded", "failed"),
-        created_after=created_after,
-        created_before=created_before,
-    )
-    for media_id in ids:
-        names = await asyncio.to_thread(_failed_branches, app, media_id, error_code)
-        names = [name for name in names if branch in (None, name)]
-        if names:
-            await _retry(app, media_id, names)
-            retried[media_id] = names
-    return JSONResponse({"media": retried})
 
 
 def show(app: App, media_id: str) -> dict[str, Json] | None:
@@ -385,11 +363,12 @@ def retries(app: App, task: Task) -> dict[str, Json]:
 def _found(app: App, media_id: str) -> dict[str, Json]:
     shown = show(app, media_id)
     if shown is None:
-        raise _missing(media_id)
+        raise missing(media_id)
     return shown
 
 
-def _missing(media_id: str) -> Problem:
+def missing(media_id: str) -> Problem:
+    """There is no such media row."""
     return Problem("media_not_found", 404, f"There is no media {media_id}.")
 
 
@@ -401,28 +380,27 @@ def _details(said: MediaDetails) -> dict[str, Json]:
     }
 
 
-def _failed_branches(app: App, media_id: str, error_code: str | None = None) -> list[str]:
-    record = media.record(app.database, media_id)
-    if record is None:
-        raise _missing(media_id)
-    if record["status"] == "failed" and not record["branches"]:
-        return [branch.step_id for branch in BRANCHES]
-    return [
-        branch["name"]
-        for branch in record["branches"]
-        if branch["status"] in ("failed", "cancelled") and error_code in (None, (branch["error"] or {}).get("code"))
-    ]
+async def _remove(app: App, media_id: str) -> bool:
+    """Remove a media row and all its bytes. False when there is none."""
+    if await asyncio.to_thread(media.get, app.database, media_id) is None:
+        return False
+    await app.engine.send([Event("media/deleted", {"mediaId": media_id}, id=f"{media_id}.deleted")])
+    for task in await asyncio.to_thread(tasks.of_media, app.database, media_id):
+        await task_routes.delete(app, task)
 
+    def forget() -> None:
+        for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
+            for key in list(app.storage.keys(prefix)):
+                app.storage.delete(key)
+        for file in files.of_media(app.database, media_id):
+            if file.key:
+                app.storage.delete(file.key)
+            files.delete(app.database, file.id)
+        media.delete(app.database, media_id)
 
-async def _retry(app: App, media_id: str, names: list[str]) -> None:
-    row = await asyncio.to_thread(media.get, app.database, media_id)
-    if row is None:
-        raise _missing(media_id)
-    if row.status == "waiting":
-        raise Problem("media_waiting", 409, f"{media_id} waits for its bytes; there is nothing to do again yet.")
-    await asyncio.to_thread(media.reopen, app.database, media_id)
-    data = {"mediaId": media_id, "sourceUrl": row.source_url, "branches": names}
-    await app.engine.send([Event("video/uploaded", data)])
+    await asyncio.to_thread(forget)
+    await app.announce()
+    return True
 
 
 async def _create_empty_or_fetched(app: App, media_id: str, body: MediaRequest) -> None:

@@ -19,7 +19,9 @@ from anabranch.api import (
     media,
     operations,
     outputs,
+    overview,
     problems,
+    repairs,
     search,
     sessions,
     stream,
@@ -48,10 +50,12 @@ _ROUTES = (
     files,
     uploads,
     media,
+    repairs,
     outputs,
     events,
     webhooks,
     keys,
+    overview,
 )
 _LARGEST_JSON_BYTES = 4 << 20
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
@@ -76,6 +80,7 @@ def create_api(app: App) -> fastapi.FastAPI:
     api.state.app = app
     api.state.requests = CollectorRegistry()
     api.state.guesses = sessions.Guesses()
+    api.state.stored = overview.Stored(app)
     problems.register(api)
     for module in _ROUTES:
         api.include_router(module.router)

@@ -195,10 +195,7 @@ def get_job(job_id: str, app: Running, _: Caller) -> JSONResponse:
 @router.post("/tasks/{task_id}/cancel", operation_id="cancelTask", response_model=TaskView)
 async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
     """End a task that is not wanted any more: its encode is stopped and what it wrote is removed."""
-    task = await asyncio.to_thread(find, app, task_id)
-    task = await cancel(app, task)
-    if task.status != "cancelled":
-        raise Problem("task_ended", 409, f"{task.id} is {task.status}; there is nothing to cancel.")
+    task = await end(app, await asyncio.to_thread(find, app, task_id))
     return JSONResponse(_shown(app, task, views.task(task, generation(request))))
 
 
@@ -251,6 +248,18 @@ async def cancel(app: App, task: Task) -> Task:
         await asyncio.to_thread(tasks.cancel, app.database, task.id)
         await app.announce()
     return await asyncio.to_thread(find, app, task.id)
+
+
+async def end(app: App, task: Task) -> Task:
+    """Cancel a task that has not ended. Returns it as it then is.
+
+    Raises:
+        Problem: `task_ended`.
+    """
+    task = await cancel(app, task)
+    if task.status != "cancelled":
+        raise Problem("task_ended", 409, f"{task.id} is {task.status}; there is nothing to cancel.")
+    return task
 
 
 async def delete(app: App, task: Task) -> None:

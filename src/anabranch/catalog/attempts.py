@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import attempts
+from anabranch.database import insert_once
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # What was run for an attempt, and its last words.
 Run = tuple[str | None, str | None]
@@ -88,10 +92,29 @@ def told(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None
     return result
 
 
-def forget(database: sa.Engine, task_id: str) -> None:
-    """Forget what the attempts at a task's pieces came to, since it was removed; that they were made stays."""
+def forget(database: sa.Engine, task_id: str, *, except_for: Collection[str] = ()) -> None:
+    """Forget what the attempts at a task's pieces came to, since it was removed; that they were made stays.
+
+    Of the pieces `except_for` it is known what the completed one came to.
+    """
+    kept = attempts.c.piece.in_(except_for) & (attempts.c.status == "completed")
     with database.begin() as connection:
-        connection.execute(attempts.update().where(attempts.c.task_id == task_id).values(result=None))
+        connection.execute(attempts.update().where(attempts.c.task_id == task_id, ~kept).values(result=None))
+
+
+def completed(database: sa.Engine, task_id: str, piece: str) -> sa.Row[Any] | None:
+    """The attempt that completed a piece, if it is known what it came to, else None."""
+    here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
+    done = (attempts.c.status == "completed") & attempts.c.result.is_not(None)
+    with database.connect() as connection:
+        return connection.execute(sa.select(attempts).where(here, done)).first()
+
+
+def take_over(database: sa.Engine, task_id: str, row: sa.Row[Any], result: dict[str, Any]) -> None:
+    """Give a task an attempt of another, as it was made then, with what it came to here."""
+    values = {**row._mapping, "task_id": task_id, "result": result}
+    with database.begin() as connection:
+        connection.execute(insert_once(database, attempts).values(values))
 
 
 def results(database: sa.Engine, task_id: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -124,7 +147,9 @@ def interrupt_all(database: sa.Engine) -> None:
     """Note that no attempt is being made: the process that made them is gone."""
     ended = {"status": "interrupted", "ended_at": clock.now_ms()}
     with database.begin() as connection:
-        connection.execute(attempts.update().where(attempts.c.status == "running").values(ended))
+        connection.execute(
+            attempts.update().where(attempts.c.ended_at.is_(None), attempts.c.status == "running").values(ended)
+        )
 
 
 def of_task(database: sa.Engine, *task_ids: str) -> list[sa.Row[Any]]:

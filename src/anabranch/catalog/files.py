@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
-from anabranch.catalog import pages
+from anabranch import clock, pages
 from anabranch.catalog.tables import files
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from anabranch.catalog.pages import Page
+    from anabranch.pages import Page
 
 Json = Any
 

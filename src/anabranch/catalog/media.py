@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
-from anabranch.catalog import changes, pages, tasks
+from anabranch import clock, pages
+from anabranch.catalog import changes, tasks
 from anabranch.catalog.branches import BRANCHES
 from anabranch.catalog.tables import media
 from anabranch.catalog.tables import tasks as task_rows
@@ -17,8 +17,8 @@ from anabranch.database import insert_once
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anabranch.catalog.pages import Page
     from anabranch.catalog.tasks import Task
+    from anabranch.pages import Page
 
 Json = Any
 
@@ -177,21 +177,27 @@ def every(
     statuses: Sequence[str] = (),
     created_after: int | None = None,
     created_before: int | None = None,
+    about: sa.ColumnElement[bool] | None = None,
 ) -> pages.Found[str]:
-    """A page of the ids of media rows."""
+    """A page of the ids of media rows; of those `about` something if given."""
     found = _matching(statuses, created_after, created_before)
+    if about is not None:
+        found = found.where(about)
     return pages.read(database, found, media.c.id, page, lambda row: str(row.id))
 
 
 def ids(
     database: sa.Engine,
     *,
-    statuses: Sequence[str],
+    statuses: Sequence[str] = (),
     created_after: int | None = None,
     created_before: int | None = None,
+    among: Sequence[str] | None = None,
 ) -> list[str]:
-    """The ids of all media rows of these statuses, oldest first; between two times (Unix milliseconds) if given."""
+    """The ids of media rows, oldest first: of these statuses, between two times (Unix milliseconds), among some."""
     found = _matching(statuses, created_after, created_before).order_by(media.c.id)
+    if among is not None:
+        found = found.where(media.c.id.in_(among))
     with database.connect() as connection:
         return list(connection.scalars(found))
 

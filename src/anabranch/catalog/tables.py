@@ -62,7 +62,8 @@ tasks = sa.Table(
     sa.Column("run_id", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
-    sa.Column("finished_at", Timestamp),
+    # null until it has ended; what has not, and what has lately, is found by it
+    sa.Column("finished_at", Timestamp, index=True),
     sa.Column("updated_at", Timestamp, nullable=False),
 )
 
@@ -93,7 +94,7 @@ attempts = sa.Table(
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
-    sa.Column("ended_at", Timestamp),
+    sa.Column("ended_at", Timestamp, index=True),
     # what was run for it, to be pasted, and its last words; null until it has ended, and when nothing was run
     sa.Column("command", sa.Text),
     sa.Column("log", sa.Text),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
-from anabranch.catalog import changes, pages
+from anabranch import clock, pages
+from anabranch.catalog import changes
 from anabranch.catalog.branches import BRANCHES, named
 from anabranch.catalog.tables import attempts, media, tasks
 from anabranch.database import insert_once
@@ -16,7 +16,7 @@ from anabranch.database import insert_once
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anabranch.catalog.pages import Page
+    from anabranch.pages import Page
 
 Json = Any
 

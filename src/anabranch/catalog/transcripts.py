@@ -128,8 +128,7 @@ def search(database: sa.Engine, q: str, *, limit: int = 20, offset: int = 0, med
         OptionError: `invalid_query`, nothing in it can be searched for.
         SetupError: `search_unsupported`, on a database other than SQLite.
     """
-    if database.dialect.name != "sqlite":
-        raise SetupError("search_unsupported", "Search needs SQLite for now.", "Unset ANABRANCH_DATABASE_URL.")
+    check_supported(database)
     asked = {"match": to_match(q), "limit": limit, "offset": offset, "media": media_id, "ranked": _RANKED}
     with database.connect() as connection:
         total = connection.scalar(sa.text(_COUNT_ONE if media_id else _COUNT), asked) or 0
@@ -143,6 +142,38 @@ def search(database: sa.Engine, q: str, *, limit: int = 20, offset: int = 0, med
             )
         }
     return Found(total, tuple(_hit(rows[one]) for one in ids if one in rows))
+
+
+def check_supported(database: sa.Engine) -> None:
+    """Whether this database can be searched.
+
+    Raises:
+        SetupError: `search_unsupported`.
+    """
+    if database.dialect.name != "sqlite":
+        raise SetupError("search_unsupported", "Search needs SQLite for now.", "Unset ANABRANCH_DATABASE_URL.")
+
+
+def spoken_in(q: str) -> sa.Select[tuple[str | None]]:
+    """The ids of the media rows in which all of `q` is said.
+
+    Raises:
+        OptionError: `invalid_query`.
+    """
+    match = sa.text("transcripts_fts MATCH :match").bindparams(match=to_match(q))
+    index = sa.table("transcripts_fts", sa.column("rowid"))
+    return sa.select(transcripts.c.media_id).join(index, index.c.rowid == transcripts.c.id).where(match)
+
+
+def first_matches(database: sa.Engine, q: str, media_ids: Sequence[str]) -> dict[str, Match]:
+    """By media id, the first place in each of these rows at which `q` is said; none for a row in which it is not."""
+    ids = spoken_in(q).with_only_columns(transcripts.c.id).where(transcripts.c.media_id.in_(media_ids))
+    with database.connect() as connection:
+        rows = connection.execute(
+            sa.text(_MARK).bindparams(sa.bindparam("ids", expanding=True)).columns(segments=sa.JSON),
+            {"match": to_match(q), "ids": list(connection.scalars(ids))},
+        ).all()
+    return {row.media_id: _hit(row).matches[0] for row in rows}
 
 
 _COUNT = "SELECT count(*) FROM transcripts_fts WHERE transcripts_fts MATCH :match"
@@ -169,21 +200,30 @@ def to_match(q: str) -> str:
     Raises:
         OptionError: `invalid_query`.
     """
-    terms = []
+    return " ".join(f'"{said}"{"*" if is_beginning else ""}' for said, is_beginning in terms(q))
+
+
+def terms(q: str) -> list[tuple[str, bool]]:
+    """What is looked for: words and phrases, and whether each is the beginning of a word.
+
+    Raises:
+        OptionError: `invalid_query`.
+    """
+    found = []
     for phrase, word in re.findall(r'"([^"]*)"?|([^\s"]+)', q.replace("\0", " ")):
         said = phrase or word
         # Without a letter or digit the index has nothing to look for.
         if not any(character.isalnum() for character in said):
             continue
-        ending = "*" if word.endswith("*") else ""
-        terms.append(f'"{said.rstrip("*") if ending else said}"{ending}')
-    if not terms or len(terms) > _MOST_TERMS:
+        is_beginning = word.endswith("*")
+        found.append((said.rstrip("*") if is_beginning else said, is_beginning))
+    if not found or len(found) > _MOST_TERMS:
         raise OptionError(
             "invalid_query",
-            f"{q[:100]!r} has nothing to search for." if not terms else f"More than {_MOST_TERMS} words.",
+            f"{q[:100]!r} has nothing to search for." if not found else f"More than {_MOST_TERMS} words.",
             'Give words, "a phrase", or the beginning of a word and a star.',
         )
-    return " ".join(terms)
+    return found
 
 
 def _hit(row: sa.Row[Any]) -> Hit:

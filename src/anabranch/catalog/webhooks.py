@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
-from anabranch.catalog import pages
+from anabranch import clock, pages
 from anabranch.catalog.tables import changes, deliveries, delivery_attempts, endpoints
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anabranch.catalog.pages import Page
+    from anabranch.pages import Page
 
 Json = Any
 

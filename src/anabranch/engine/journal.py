@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
+from anabranch import clock, pages
 from anabranch.database import insert_once
 from anabranch.engine import admission
 from anabranch.engine.events import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from anabranch.engine.flow import Cancel
     from anabranch.engine.protocol import Function
+    from anabranch.pages import Page
 
 Json = Any
 
@@ -210,6 +211,26 @@ class Journal:
             mine = (runs.c.event_id == event_id) | runs.c.id.in_(batches)
             rows = connection.execute(_select_run().where(mine).order_by(runs.c.id))
             return [_read_run(row) for row in rows]
+
+    def runs(self, page: Page, *, statuses: Sequence[str] = (), function_ids: Sequence[str] = ()) -> pages.Found[Run]:
+        """A page of runs."""
+        found = _select_run()
+        if statuses:
+            found = found.where(runs.c.status.in_(statuses))
+        if function_ids:
+            found = found.where(runs.c.function_id.in_(function_ids))
+        return pages.read(self._database, found, runs.c.id, page, _read_run)
+
+    def events(self, page: Page, *, name: str | None = None) -> pages.Found[tuple[Event, int]]:
+        """A page of events, each with when it came, in the order in which they came."""
+        found = sa.select(events)
+        if name is not None:
+            found = found.where(events.c.name == name)
+
+        def make(row: sa.Row[Any]) -> tuple[Event, int]:
+            return _read_event(row), row.received_at
+
+        return pages.read(self._database, found, events.c.id, page, make, age=events.c.received_at)
 
     def unfinished(self) -> list[str]:
         """Ids of the runs that have not ended, oldest first."""

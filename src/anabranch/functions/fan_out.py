@@ -26,11 +26,17 @@ Body = dict[str, Json]
 
 @dataclass(frozen=True)
 class _Upload:
-    """What the event says: which media, its source, and which branches to do."""
+    """What the event says: which media, its source, and which branches to do.
+
+    Attributes:
+        again: of the one branch that is done again from a piece: `taskId` and `options` of the task that did it, and
+            the piece as `from`; else None.
+    """
 
     media_id: str
     source_url: str
     branches: tuple[Branch, ...]
+    again: Mapping[str, Json] | None
 
 
 def create(
@@ -43,7 +49,8 @@ def create(
 ) -> inngest.Function[dict[str, Json]]:
     """The function that an upload starts.
 
-    Its event: `video/uploaded` with `mediaId`, `sourceUrl` and, to do some of them again, `branches` by name. It
+    Its event: `video/uploaded` with `mediaId`, `sourceUrl` and, to do some of them again, `branches` by name; to do one
+    of them again from a piece, `again` with the `taskId` and `options` of what is there and the piece as `from`. It
     returns the media record. A branch that fails does not stop the others; they all come to their end first.
 
     Args:
@@ -102,17 +109,24 @@ def _read(event: inngest.Event) -> _Upload:
             f"it came with {', '.join(sorted(event.data)) or 'nothing'}."
         )
     names: Any = event.data.get("branches") or [branch.step_id for branch in BRANCHES]
-    return _Upload(media_id, source_url, tuple(branch for branch in BRANCHES if branch.step_id in names))
+    branches = tuple(branch for branch in BRANCHES if branch.step_id in names)
+    again: Any = event.data.get("again")
+    is_whole = isinstance(again, dict) and isinstance(again.get("options"), dict) and len(branches) == 1
+    return _Upload(media_id, source_url, branches, again if is_whole else None)
 
 
 def _body(run_id: str, branch: Branch, upload: _Upload, package_options: Mapping[str, Json]) -> Body:
     """The body of the task request for a branch. The engine keeps that of the first call."""
     own = package_options if branch.kind == "adaptive_video" else {}
+    # What is kept was made with the options of then.
+    again = {"again": upload.again} if upload.again else {}
+    options = upload.again["options"] if upload.again else {**own, **branch.options}
     return {
+        **again,
         "id": _task_id(run_id, branch),
         "input": upload.source_url,
         "kind": branch.kind,
-        "options": {**own, **branch.options},
+        "options": options,
         "media_id": upload.media_id,
         "metadata": {"mediaId": upload.media_id},
         "ref": branch.step_id,

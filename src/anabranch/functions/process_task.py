@@ -9,6 +9,7 @@ import inngest
 from anabranch import clock
 from anabranch.catalog.tasks import Task
 from anabranch.errors import FinalError
+from anabranch.tasks.workshop import Again
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +51,8 @@ def create(
     )
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
         order = read_order(ctx.event.data, ctx.run_id)
-        planned = await ctx.step.run("plan", lambda: _final(workshop.plan(order)))
+        again = _read_again(ctx.event.data)
+        planned = await ctx.step.run("plan", lambda: _final(workshop.plan(order, again)))
 
         def perform(name: str, optional: bool) -> Callable[[], Awaitable[None]]:
             async def do() -> None:
@@ -111,6 +113,11 @@ def read_order(data: Mapping[str, Json], run_id: str) -> Task:
         webhook_url=data.get("webhook_url"),
         run_id=run_id or None,
     )
+
+
+def _read_again(data: Mapping[str, Json]) -> Again | None:
+    again = data.get("again")
+    return Again(str(again.get("taskId")), str(again.get("from"))) if isinstance(again, dict) else None
 
 
 async def _final(work: Awaitable[dict[str, Json]]) -> dict[str, Json]:

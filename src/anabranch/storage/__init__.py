@@ -20,7 +20,7 @@ class Storage(Protocol):
     def put(self, key: str, source: Path, content_type: str) -> None:
         """Store the file `source` under `key`, over what was there; durable when it returns.
 
-        `source` may be moved away.
+        `source` may be moved away, unless it is an object itself (`path`): then there are two of it.
 
         Raises:
             ResourceError: `disk_full`, or `storage_unavailable`.

@@ -11,6 +11,7 @@ rows too, and steps only name them: an engine sends the results of all steps wit
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import os
 import shutil
 import time
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from anabranch.catalog import attempts, files, media, plans, tasks, transcripts
+from anabranch.catalog.branches import named
 from anabranch.errors import AnabranchError, EncodeError, FinalError, ResourceError
 from anabranch.gate import Gate
 from anabranch.media import source
@@ -86,6 +88,19 @@ class _Plan:
     probe: Probe
 
 
+@dataclass(frozen=True)
+class Again:
+    """What a task does again.
+
+    Attributes:
+        task_id: the task that did it before.
+        piece: what came before this piece is taken over from it, as far as it is there; all of it before `join`.
+    """
+
+    task_id: str
+    piece: str
+
+
 class Workshop:
     """Does the steps of tasks, for one process."""
 
@@ -105,8 +120,8 @@ class Workshop:
         # Whoever made them is gone: one process at a time works here.
         attempts.interrupt_all(tools.database)
 
-    async def plan(self, order: Task) -> dict[str, Json]:
-        """Write the task down, fetch and probe its source, and plan it.
+    async def plan(self, order: Task, again: Again | None = None) -> dict[str, Json]:
+        """Write the task down, fetch and probe its source, and plan it; or take over what it does again.
 
         Returns:
             `{"pieces": [{"name": …, "optional": …}, …]}`, in order.
@@ -117,6 +132,8 @@ class Workshop:
         await asyncio.to_thread(self._open, order)
         await self._check_wanted(order)
         with self._noting_errors(order.id):
+            if again is not None:
+                await asyncio.to_thread(self._take_over, order, again)
             planned = await self._planned(order)
         return {"pieces": [{"name": one.name, "optional": one.optional} for one in planned.pieces.values()]}
 
@@ -243,6 +260,30 @@ class Workshop:
                 assert planned is not None
             self._plans[order.id] = planned
         return planned
+
+    def _take_over(self, order: Task, again: Again) -> None:
+        """Give a task the plan of an earlier one, and what that had done before a piece. Doing it twice is fine."""
+        earlier = tasks.get(self._database, again.task_id)
+        found = plans.get(self._database, again.task_id)
+        same = earlier and (earlier.media_id, earlier.kind, earlier.options)
+        if earlier is None or found is None or same != (order.media_id, order.kind, order.options):
+            return
+        pieces, seen = found
+        self._write_plan(order, [Piece(**piece) for piece in pieces], Probe.from_dict(seen))
+        names = [piece["name"] for piece in pieces]
+        for name in names[: names.index(again.piece)] if again.piece in names else names:
+            row = attempts.completed(self._database, earlier.id, name)
+            if row is None:
+                continue
+            moved: dict[str, str] = {}
+            result = _moved(row.result, f"{prefix_of(earlier)}/", f"{prefix_of(order)}/", moved)
+            if not all(map(self._tools.storage.exists, moved)):
+                continue
+            for old, new in moved.items():
+                kind = mimetypes.guess_type(new)[0] or "application/octet-stream"
+                self._tools.storage.put(new, self._tools.storage.path(old), kind)
+            attempts.take_over(self._database, order.id, row, result)
+        tasks.advance(self._database, order.id)
 
     def _read_plan(self, task_id: str) -> _Plan | None:
         found = plans.get(self._database, task_id)
@@ -456,6 +497,7 @@ class Workshop:
             return
         self._sweep(prefix_of(order), {stored.key for stored in output.files})
         self._tidy(order)
+        self._remove_failed(order)
 
     def _list(self, order: Task, output: Output, told: dict[str, Json]) -> None:
         """Enter the main file where clients look for files."""
@@ -488,10 +530,37 @@ class Workshop:
     def _clear(self, task_id: str) -> None:
         task = tasks.get(self._database, task_id)
         if task is not None and task.status in ("failed", "cancelled"):
-            self.remove(task)
+            if not self._keep_done(task):
+                self.remove(task)
             file = files.of_task(self._database, task.id)
             if file is not None:
                 files.change(self._database, file.id, {"status": "failed", "key": None})
+
+    def _keep_done(self, task: Task) -> bool:
+        """Remove what a failed branch has stored but its pieces that are done, so that it can be done from there.
+
+        False when there is nothing of use: none was done, or what was done did not fit together.
+        """
+        found = attempts.results(self._database, task.id)
+        done = {name: result for name, (status, result) in found.items() if status == "completed"}
+        is_branch = task.media_id is not None and named(task.ref) is not None
+        was_joined = any(row.piece == "join" for row in attempts.of_task(self._database, task.id))
+        if task.status != "failed" or not is_branch or not done or was_joined:
+            return False
+        kept: dict[str, str] = {}
+        _moved(done, f"{prefix_of(task)}/", "", kept)
+        self._shown.alone(task.id, lambda: self._sweep(prefix_of(task), set(kept)))()
+        attempts.forget(self._database, task.id, except_for=done)
+        self._tidy(task)
+        return True
+
+    def _remove_failed(self, order: Task) -> None:
+        """Remove what earlier tasks of the same branch have left, since it was done."""
+        if order.media_id is None or named(order.ref) is None:
+            return
+        for task in tasks.of_media(self._database, order.media_id):
+            if task.ref == order.ref and task.id < order.id and task.status == "failed":
+                self.remove(task)
 
     def _sweep(self, prefix: str, kept: set[str]) -> None:
         for key in [key for key in self._tools.storage.keys(prefix) if key not in kept]:
@@ -508,6 +577,19 @@ class Workshop:
 
 def _cancelled(order: Task) -> FinalError:
     return FinalError("cancelled", f"{order.id} was cancelled.")
+
+
+def _moved(value: Json, old: str, new: str, moved: dict[str, str]) -> Json:
+    """What a piece came to, with keys that begin with `new` in place of `old`; `moved` gets each old and new key."""
+    if isinstance(value, dict):
+        key = value.get("key")
+        own = {}
+        if isinstance(key, str) and key.startswith(old):
+            own["key"] = moved[key] = new + key.removeprefix(old)
+        return {name: _moved(part, old, new, moved) for name, part in value.items()} | own
+    if isinstance(value, list):
+        return [_moved(part, old, new, moved) for part in value]
+    return value
 
 
 def _taped(tape: Tape | None) -> attempts.Run:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+import sqlalchemy as sa
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import sqlalchemy as sa
 
 T = TypeVar("T")
 
@@ -41,17 +41,35 @@ class Found(Generic[T]):
 
 
 def read(
-    database: sa.Engine, query: sa.Select[Any], by: sa.Column[Any], page: Page, make: Callable[[sa.Row[Any]], T]
+    database: sa.Engine,
+    query: sa.Select[Any],
+    by: sa.Column[Any],
+    page: Page,
+    make: Callable[[sa.Row[Any]], T],
+    *,
+    age: sa.Column[Any] | None = None,
 ) -> Found[T]:
-    """The part of `query`, ordered by the id column `by`, that the page names."""
+    """The part of `query`, ordered by the id column `by`, that the page names.
+
+    Where ids do not sort by age, because others made them, `age` is the column that does.
+    """
     ascending = page.order == "asc"
+    order: tuple[sa.Column[Any], ...] = (by,) if age is None else (age, by)
+
+    def is_beyond(cursor: str, *, upwards: bool) -> sa.ColumnElement[bool]:
+        place = sa.tuple_(*order)
+        there = [sa.literal(cursor)]
+        if age is not None:
+            there = [sa.select(age).where(by == cursor).scalar_subquery(), *there]
+        return place > sa.tuple_(*there) if upwards else place < sa.tuple_(*there)
+
     if page.after is not None:
-        query = query.where(by > page.after if ascending else by < page.after)
+        query = query.where(is_beyond(page.after, upwards=ascending))
     if page.before is not None:
-        query = query.where(by < page.before if ascending else by > page.before)
+        query = query.where(is_beyond(page.before, upwards=not ascending))
     # With `before` alone the page ends there, so it is read from its end and turned around.
     backwards = page.before is not None and page.after is None
-    query = query.order_by(by.asc() if ascending != backwards else by.desc())
+    query = query.order_by(*(one.asc() if ascending != backwards else one.desc() for one in order))
     with database.connect() as connection:
         rows = list(connection.execute(query.limit(page.limit + 1).offset(page.skip)))
     found = [make(row) for row in rows[: page.limit]]
