@@ -13,7 +13,7 @@ help:
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml requirements/dev.txt requirements/samples.txt examples/node/package-lock.json \
-  tests/players/package-lock.json scripts/setup.sh
+  tests/players/package-lock.json tests/web/package-lock.json modules/package-lock.json hatch_build.py scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh
 	@touch $@
 
@@ -71,4 +71,5 @@ bench: setup
 
 # Remove what the other targets made.
 clean:
-	rm -rf .venv examples/node/node_modules tests/players/node_modules demo samples/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv examples/node/node_modules tests/players/node_modules tests/web/node_modules demo samples/build \
+	  src/anabranch/web/static/vendor .pytest_cache .mypy_cache .ruff_cache

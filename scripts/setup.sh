@@ -20,19 +20,20 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 [ -x .venv/bin/uv ] || .venv/bin/pip install --quiet --disable-pip-version-check "uv>=0.13,<0.14"
 
-# Where this machine's pip was given certificates of its own, uv needs them too.
+# Where this machine's pip was given certificates of its own, uv and npm need them too.
 certificates=$(.venv/bin/pip config get global.cert 2>/dev/null || true)
-[ -z "$certificates" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$certificates}"
+[ -z "$certificates" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$certificates}" \
+    NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}"
 
 install() {
     .venv/bin/uv pip install --quiet --python .venv/bin/python "$@"
 }
 install --require-hashes -r requirements/dev.txt
 install --require-hashes --no-deps -r requirements/samples.txt
+# Building it fetches the page's modules, by the npm that the requirements brought.
 install --no-deps --no-build-isolation -e .
 
-# JavaScript packages, by the Node that the requirements brought: other SDKs, and players. No scripts are run.
-for folder in examples/node tests/players; do
-    PATH="$PWD/.venv/bin:$PATH" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$certificates}" \
-        .venv/bin/npm ci --prefix "$folder" --silent --ignore-scripts --omit=optional --legacy-peer-deps --no-audit --no-fund
+# JavaScript packages, by the Node that the requirements brought: other SDKs, players, and what checks pages. No scripts are run.
+for folder in examples/node tests/players tests/web; do
+    PATH="$PWD/.venv/bin:$PATH" .venv/bin/npm ci --prefix "$folder" --silent --ignore-scripts --omit=optional --legacy-peer-deps --no-audit --no-fund
 done

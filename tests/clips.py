@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from anabranch.media import ffmpeg
+from tests import samples
 
 _FOLDER = Path(__file__).parent / ".clips"
 _FAST = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -53,6 +54,13 @@ def numbered(seconds: float, rate: str = "25", gop: int = 250, name: str = "numb
     filters = ("-vf", f"geq=lum='16+219*({bits})':cb=128:cr=128")
     closed = ("-g", str(gop), "-bf", "2", "-crf", "16")
     return make(name, *picture, *_tone(seconds), *filters, "-c:v", "libx264", "-preset", "veryfast", *closed, *_AAC)
+
+
+def spoken(seconds: float = 10) -> Path:
+    """A real street of 640x360, and a real voice: It was the best of times …"""
+    inputs = ("-stream_loop", "-1", "-i", str(samples.bikes_mp4()), "-i", str(samples.speech_wav()))
+    coded = ("-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-pix_fmt", "yuv420p", *_AAC)
+    return make("spoken.mp4", *inputs, "-map", "0:v", "-map", "1:a", "-t", f"{seconds:g}", *coded)
 
 
 def no_audio() -> Path:

@@ -12,6 +12,7 @@ LAYERS = [
     ["cli"],
     ["once", "server"],
     ["export", "progress"],
+    ["web"],
     ["api", "embed"],
     ["app"],
     ["doctor", "functions"],
@@ -33,6 +34,13 @@ STRANGERS = {
     ("engine", "catalog"),
     ("media", "storage"),
     ("media", "catalog"),
+    # The page knows what the API tells.
+    ("web", "catalog"),
+    ("web", "engine"),
+    ("web", "storage"),
+    ("web", "tasks"),
+    ("web", "media"),
+    ("web", "database"),
 }
 SOURCE = Path(anabranch.__file__).parent
 

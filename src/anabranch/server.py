@@ -15,6 +15,7 @@ from anabranch.api.server import create_api
 from anabranch.app import open_app
 from anabranch.catalog import keys
 from anabranch.errors import SetupError
+from anabranch.web.pages import add_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,10 @@ async def serve(settings: Settings, app_urls: Sequence[str] = ()) -> None:
         async with open_app(settings, signed=True) as app:
             _greet(app)
             await uploads.resume(app)
+            api = create_api(app)
+            add_pages(api)
             config = uvicorn.Config(
-                create_api(app),
+                api,
                 log_config=None,
                 access_log=False,
                 # A stream never ends by itself.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.media import ffmpeg
 from tests import clips
 from tests.api.served import elsewhere, serving
+from tests.api.troubled import in_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.api.served import Server
-
+    from tests.api.troubled import Troubled
 
 PASSWORD = "correct horse battery"
 
@@ -28,37 +26,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@dataclass(frozen=True)
-class Troubled:
-    """A server whose ffmpeg fails at what somebody names."""
-
-    server: Server
-    wish: Path
-
-    def fails_at(self, word: str) -> None:
-        """Have every command fail that has this in its arguments."""
-        self.wish.write_text(word)
-
-    def is_mended(self) -> None:
-        """Have nothing fail any more."""
-        self.wish.write_text("")
-
-
 @pytest.fixture(scope="session")
 def _troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Troubled]:
-    folder = tmp_path_factory.mktemp("troubled")
-    script, wish = folder / "ffmpeg", folder / "wish"
-    wish.touch()
-    script.write_text(
-        f"""#!/bin/sh
-word=$(cat {wish})
-case "$word" in ?*) case "$*" in *"$word"*) echo "no luck with $word" >&2; exit 1;; esac;; esac
-exec {ffmpeg.find().path} "$@"
-"""
-    )
-    script.chmod(0o755)
-    with serving(folder / "home", ANABRANCH_FFMPEG=str(script)) as running:
-        yield Troubled(running, wish)
+    with in_trouble(tmp_path_factory.mktemp("troubled")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -73,3 +73,29 @@ def test_a_stream_of_everything_begins_now(server: Server, plain_url: str) -> No
 def test_there_is_no_stream_of_nothing(server: Server) -> None:
     assert server.api.get("/media/med_00000000000000000000000000/events").status_code == 404
     assert anyone.get(f"{server.url}/events").status_code == 401
+
+
+def test_a_stream_of_everything_tells_the_status_of_each_row_and_of_those_that_changed_meanwhile(
+    server: Server,
+) -> None:
+    media_ids: list[str] = []
+
+    def both_ready(heard: list[Event]) -> bool:
+        if not media_ids:
+            media_ids.extend(server.upload(clips.plain(4)) for _ in range(2))
+        ready = {data["id"] for _, name, data in heard if name == "progress" and data["status"] == "ready"}
+        return ready >= set(media_ids)
+
+    first = server.upload(clips.plain(4))
+    heard = listen(server, "/events?progress=true", both_ready)
+    for media_id in media_ids:
+        told = [data for _, name, data in heard if name == "progress" and data["id"] == media_id]
+        percents = [data["percent"] for data in told]
+        assert percents == sorted(percents)
+        assert len(percents) > 1
+        assert {"posterUrl", "branches", "renditions"} <= set(told[-1])
+    # Whoever was away is told how what has ended stands.
+    server.media(first, "ready")
+    created = next(number for number, name, data in heard if name == "media.created" and data["media_id"] == media_ids[0])
+    again = listen(server, f"/events?progress=true&since={created - 1}", both_ready)
+    assert {name for _, name, _ in again} >= {"media.ready", "progress"}

@@ -14,8 +14,8 @@ from tests.api.served import serving, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.api.conftest import Troubled
     from tests.api.served import Server
+    from tests.api.troubled import Troubled
 
 Json = Any
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Page
 
-_FLAGS = [
+FLAGS = [
     # Root has no sandbox, and this machine no GPU.
     *("--no-sandbox", "--disable-gpu"),
     # Nothing but what the tests ask for: no updates, no experiments, no synchronisation.
@@ -27,14 +27,19 @@ _FLAGS = [
 PLAYERS = ("hls.js", "shaka")
 
 
+def binary() -> str:
+    """The browser of this machine."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    assert found, "chromium is missing; run make setup"
+    return found
+
+
 @contextmanager
 def open_browser() -> Iterator[BrowserContext]:
     """A browser with an empty profile."""
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    assert binary, "chromium is missing; run make setup"
     with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="anabranch-browser-") as profile:
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=binary, headless=True, args=_FLAGS
+            profile, executable_path=binary(), headless=True, args=FLAGS
         )
         try:
             yield context

@@ -19,7 +19,7 @@ from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, invalid_request
-from anabranch.catalog import files, finding, media, tasks
+from anabranch.catalog import files, finding, media, plans, tasks
 from anabranch.engine.events import Event
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class MediaView(BaseModel):
                     "posterUrl": "http://127.0.0.1:8000/outputs/media/med_01m8/task_01m9/poster.1.webp",
                     "gifUrl": None,
                     "transcriptionUrl": None,
+                    "captionsUrl": None,
                     "storyboardUrl": None,
                     "branches": [
                         {
@@ -121,6 +122,7 @@ class MediaView(BaseModel):
     posterUrl: str | None  # noqa: N815
     gifUrl: str | None  # noqa: N815
     transcriptionUrl: str | None  # noqa: N815
+    captionsUrl: str | None = Field(description="What is said, as WebVTT.")  # noqa: N815
     storyboardUrl: str | None = Field(description="WebVTT whose cues name parts of a sheet of pictures.")  # noqa: N815
     branches: list[dict[str, Any]]
     renditions: list[dict[str, Any]]
@@ -129,6 +131,19 @@ class MediaView(BaseModel):
         None, description="Of a search: HTML, the words found are in <mark>, all else is escaped."
     )
     at: float | None = Field(None, description="Of a search: when it is said, in seconds; null for a title.")
+
+
+class ProbeView(BaseModel):
+    """What is in a source. Times are seconds from the earliest start of any track."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: str = Field(description="Name of the demuxer that reads it.")
+    duration_s: float
+    size_bytes: int
+    video: dict[str, Any] | None = Field(description="The main track of moving pictures.")
+    audio: list[dict[str, Any]] = Field(description="All tracks of sound, the default one first.")
+    damaged: bool
 
 
 class MediaIds(BaseModel):
@@ -240,6 +255,20 @@ def list_media(
 def get_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """One media row, with how each of its branches fares."""
     return JSONResponse(_found(app, media_id))
+
+
+@router.get("/media/{media_id}/probe", operation_id="probeMedia", response_model=ProbeView)
+def probe_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
+    """What is in the source, once somebody has looked."""
+    if media.get(app.database, media_id) is None:
+        raise missing(media_id)
+    for task in tasks.of_media(app.database, media_id):
+        planned = plans.get(app.database, task.id)
+        if planned is not None:
+            seen = planned[1]
+            video = seen["video"] and {name: value for name, value in seen["video"].items() if name != "keyframes_s"}
+            return JSONResponse({**seen, "video": video})
+    raise Problem("probe_not_found", 404, f"Nobody has looked into {media_id} yet, or it could not be read.")
 
 
 @router.patch("/media/{media_id}", operation_id="updateMedia", response_model=MediaView)

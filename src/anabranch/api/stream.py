@@ -13,10 +13,11 @@ import fastapi
 from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
+from anabranch import clock
 from anabranch.api.context import Caller, Running
 from anabranch.api.media import show
 from anabranch.api.problems import RESPONSES, Problem
-from anabranch.catalog import changes
+from anabranch.catalog import changes, media
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +30,7 @@ router = fastapi.APIRouter(tags=["stream"], responses=RESPONSES)
 
 _LOOK_EVERY_S = 0.5
 _SILENT_FOR_S = 15.0
+_LATE_MS = 5000
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events, for as long as the client listens.", "content": {"text/event-stream": {}}}
 }
@@ -43,16 +45,21 @@ async def stream_media(
     """What happens to one media row: its changes, and between them `progress` with the whole status."""
     if await asyncio.to_thread(show, app, media_id) is None:
         raise Problem("media_not_found", 404, f"There is no media {media_id}.")
-    return _respond(_follow(app, _start(last_event_id, since, 0), media_id))
+    return _respond(_follow(app, _start(last_event_id, since, 0), One(app, media_id), media_id))
 
 
 @router.get("/events", operation_id="streamAll", response_class=StreamingResponse, responses=_STREAM)
 async def stream_all(
-    app: Running, _: Caller, last_event_id: _LastEventId = None, since: _Since = None
+    app: Running,
+    _: Caller,
+    last_event_id: _LastEventId = None,
+    since: _Since = None,
+    progress: Annotated[bool, Query(description="Tell also the whole status of each row as it changes.")] = False,
 ) -> StreamingResponse:
     """What happens to all media and tasks, from now on or from where the client was."""
     newest = await asyncio.to_thread(changes.latest, app.database)
-    return _respond(_follow(app, _start(last_event_id, since, newest), None))
+    number = _start(last_event_id, since, newest)
+    return _respond(_follow(app, number, Moving(app, number) if progress else None))
 
 
 def _start(last_event_id: str | None, since: int | None, otherwise: int) -> int:
@@ -68,26 +75,74 @@ def _respond(events: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _follow(app: App, number: int, media_id: str | None) -> AsyncIterator[str]:
+class One:
+    """The status of one row, whenever it is another than before."""
+
+    def __init__(self, app: App, media_id: str) -> None:
+        self._app = app
+        self._media_id = media_id
+        self._told: Json = None
+
+    def look(self) -> list[dict[str, Json]] | None:
+        """The status if it is news, or None when the row is gone."""
+        status = show(self._app, self._media_id)
+        if status is None:
+            return None
+        news = _essence(status) != self._told
+        self._told = _essence(status)
+        return [status] if news else []
+
+
+class Moving:
+    """The status of each row of which anything has changed since the last look.
+
+    First, of those at work, and of those that have changed since the client was there last.
+    """
+
+    def __init__(self, app: App, number: int) -> None:
+        self._app = app
+        self._number = number
+        self._told: dict[str, Json] = {}
+        self._looked_at: int | None = None
+
+    def look(self) -> list[dict[str, Json]]:
+        """The statuses that are news."""
+        now = clock.now_ms()
+        statuses = {media_id: shown for media_id in self._changed() if (shown := show(self._app, media_id))}
+        news = [one for media_id, one in statuses.items() if _essence(one) != self._told.get(media_id)]
+        self._told = {media_id: _essence(one) for media_id, one in statuses.items()}
+        self._looked_at = now
+        return news
+
+    def _changed(self) -> set[str]:
+        if self._looked_at is not None:
+            # A transaction that began before the last look may have ended after it.
+            return set(media.moving(self._app.database, self._looked_at - _LATE_MS))
+        missed = {one.media_id for one in changes.since(self._app.database, self._number) if one.media_id}
+        return missed | set(media.moving(self._app.database, None))
+
+
+async def _follow(
+    app: App, number: int, statuses: One | Moving | None, media_id: str | None = None
+) -> AsyncIterator[str]:
     # Where the stream is, before anything has happened: who loses the connection now goes on from here.
     yield f"retry: 1000\nid: {number}\n\n"
-    told: dict[str, Json] | None = None
     silent_s = 0.0
     while True:
         # The status first: it may then be older than the changes that are told, and never tells what they have not.
-        status = await asyncio.to_thread(show, app, media_id) if media_id is not None else None
+        news = await asyncio.to_thread(statuses.look) if statuses is not None else []
         spoke = False
         for change in await asyncio.to_thread(changes.since, app.database, number, media_id=media_id):
             number = change.number
             body = {"id": change.id, "type": change.type, "media_id": change.media_id, "task_id": change.task_id}
             yield _event(change.type, {**body, "data": change.data, "created_at": change.created_at}, number)
             spoke = True
-        if media_id is not None and status is None:
+        if news is None:
             # It was deleted, and that was the last thing to tell.
             return
-        if status is not None and _essence(status) != _essence(told):
+        for status in news:
             yield _event("progress", status, number)
-            told, spoke = status, True
+            spoke = True
         silent_s = 0.0 if spoke else silent_s + _LOOK_EVERY_S
         if silent_s >= _SILENT_FOR_S:
             yield ": still here\n\n"
@@ -95,12 +150,11 @@ async def _follow(app: App, number: int, media_id: str | None) -> AsyncIterator[
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _essence(status: dict[str, Json] | None) -> Json:
+def _essence(status: dict[str, Json]) -> Json:
     """What of a status is worth telling: signed addresses differ each time that they are made."""
-    if status is None:
-        return None
     branches = [(one["name"], one["status"], one["progress"], one["attempt"]) for one in status["branches"]]
-    return status["status"], status["percent"], status["playable"], branches
+    said = status["title"], status["private"]
+    return status["status"], status["percent"], status["playable"], said, branches
 
 
 def _event(name: str, data: Json, number: int) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json = Any
 
 # What of a record is the address of something stored.
-ADDRESSES = ("hlsUrl", "dashUrl", "posterUrl", "gifUrl", "transcriptionUrl", "storyboardUrl")
+ADDRESSES = ("hlsUrl", "dashUrl", "posterUrl", "gifUrl", "transcriptionUrl", "captionsUrl", "storyboardUrl")
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,19 @@ def ids(
         return list(connection.scalars(found))
 
 
+def moving(database: sa.Engine, since_ms: int | None) -> list[str]:
+    """The ids of the rows at work, or of those of which anything has changed since a time (Unix milliseconds)."""
+    if since_ms is None:
+        found = sa.select(media.c.id).where(media.c.status == "processing")
+    else:
+        found = sa.select(media.c.id).where(
+            (media.c.updated_at >= since_ms)
+            | media.c.id.in_(sa.select(task_rows.c.media_id).where(task_rows.c.updated_at >= since_ms))
+        )
+    with database.connect() as connection:
+        return list(connection.scalars(found.order_by(media.c.id)))
+
+
 def _matching(statuses: Sequence[str], created_after: int | None, created_before: int | None) -> sa.Select[tuple[str]]:
     found = sa.select(media.c.id)
     if statuses:
@@ -259,6 +272,7 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         for branch in BRANCHES
     }
     package = (found["hls-package"].output or {}) if "hls-package" in found else {}
+    written = (found["audio-transcription"].output or {}) if "audio-transcription" in found else {}
     return {
         "id": row.id,
         "object": "media",
@@ -274,6 +288,7 @@ def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
         "posterUrl": urls["poster_url"],
         "gifUrl": urls["gif_url"],
         "transcriptionUrl": urls["transcription_url"],
+        "captionsUrl": written.get("captionsUrl"),
         "storyboardUrl": package.get("storyboardUrl"),
         "sourceUrl": row.source_url,
         "durationS": row.duration_s,

@@ -123,6 +123,9 @@ class Audio(Kind[AudioOptions]):
         files = tuple(StoredFile(entry["name"], entry["key"], entry["size_bytes"]) for entry in result["files"])
         spoken = tuple((start_s, end_s, text) for start_s, end_s, text in result.get("spoken", []))
         facts = {"format": options.format, **result["facts"]}
+        captions_key = next((file.key for file in files[1:] if file.name == _TEXTS["vtt"][0]), None)
+        if captions_key is not None:
+            facts["captionsUrl"] = desk.storage.url(captions_key)
         return Output(kind, mime, files[0], files, spoken=spoken, facts=facts)
 
 

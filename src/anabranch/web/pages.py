@@ -1,0 +1,44 @@
+"""Pages: put beside the API. A form is answered with a redirect to a page, so that reloading does no harm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import fastapi
+from fastapi.responses import RedirectResponse, Response
+
+from anabranch.web import library, login, operations, watch
+from anabranch.web.client import RefusedError
+from anabranch.web.context import Rendered
+from anabranch.web.rendering import Renderer
+
+if TYPE_CHECKING:
+    from anabranch.app import App
+
+router = fastapi.APIRouter(include_in_schema=False)
+
+
+def add_pages(api: fastapi.FastAPI) -> None:
+    """Serve the page beside the API."""
+    app: App = api.state.app
+    api.state.page = Renderer(app.settings.base_url or "")
+    api.add_exception_handler(RefusedError, _refused)
+    for one in (router, library.router, login.router, operations.router, watch.router):
+        api.include_router(one)
+
+
+@router.get("/static/{asked_hash}/{name:path}")
+def read_static(asked_hash: str, name: str, request: fastapi.Request, page: Rendered) -> Response:
+    """A style, a module or a picture of the page."""
+    return page.assets.respond(asked_hash, name, request.headers.get("accept-encoding", ""))
+
+
+async def _refused(request: fastapi.Request, error: Exception) -> Response:
+    """What the API refused: to the login where it asks for one, else as a page that says what and why."""
+    assert isinstance(error, RefusedError)
+    page: Renderer = request.app.state.page
+    if error.status == 401:
+        there = str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else "/"
+        return RedirectResponse(page.here(f"/login?next={quote(there, safe='')}"), 303)
+    return page.page(request, "refused.html", status=error.status, error=error)

@@ -1,0 +1,123 @@
+// <ab-watch>: the media page. Keeps what the server wrote up to date, and has its forms done by the public API, so that
+// the film goes on playing.
+
+import { ask } from "../lib/api.js";
+import { follow } from "../lib/media.js";
+import { say, trying } from "../lib/say.js";
+import { percent } from "../lib/words.js";
+
+const ENDED = ["ready", "degraded", "failed"];
+
+// Signed addresses differ each time that they are made.
+const comparable = (element) => element.outerHTML.replace(/\/signed\/[^/"]+\//g, "/signed/");
+
+// What the server wrote, before any element touches it: this file is loaded first.
+const served = new Map([...document.querySelectorAll("[data-live]")].map((one) => [one.id, comparable(one)]));
+
+/** What of a record changes what the page says; how far it is is said without asking. */
+const essence = (record) =>
+  JSON.stringify([
+    record.status,
+    record.playable,
+    record.width,
+    record.private,
+    record.title,
+    record.branches.map((one) => [one.name, one.taskId, one.status, one.attempt, one.error?.code, one.nextRetryAt, Boolean(one.url)]),
+  ]);
+
+class Watch extends HTMLElement {
+  #stopping = new AbortController();
+  #asking = null;
+  #shown = "";
+
+  connectedCallback() {
+    const { signal } = this.#stopping;
+    const row = follow(this.dataset.media);
+    row.listen((record) => this.#see(record), signal);
+    row.addEventListener("gone", () => location.assign(this.dataset.library), { signal });
+    this.addEventListener("submit", (event) => this.#submit(event), { signal });
+  }
+
+  disconnectedCallback() {
+    this.#stopping.abort();
+  }
+
+  #see(record) {
+    for (const one of this.querySelectorAll("[data-percent-of=media]")) {
+      if (one.textContent !== percent(record.percent)) one.textContent = percent(record.percent);
+    }
+    for (const one of this.querySelectorAll("progress[data-progress-of=media]")) one.value = record.percent;
+    const seen = essence(record);
+    if (seen === this.#shown) return;
+    // What has ended is as the page was written.
+    const known = !this.#shown && record.status === this.dataset.status && ENDED.includes(record.status);
+    this.#shown = seen;
+    if (!known) this.#refresh();
+  }
+
+  /** Have the page written anew, and put in place what differs of its live parts. */
+  async #refresh() {
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    let text;
+    try {
+      const answer = await fetch(this.dataset.page, { signal });
+      if (!answer.ok) return;
+      text = await answer.text();
+    } catch {
+      // Left, asked again, or the server is away: the stream will tell when it is back.
+      return;
+    }
+    const page = new DOMParser().parseFromString(text, "text/html");
+    for (const fresh of page.querySelectorAll("[data-live]")) {
+      const now = comparable(fresh);
+      const old = document.getElementById(fresh.id);
+      if (!old || served.get(fresh.id) === now || isEdited(old)) continue;
+      served.set(fresh.id, now);
+      put(fresh, old);
+    }
+    document.title = page.title;
+  }
+
+  // A form that names a call of the API is done by it. Without this it is sent, and the server makes the same call.
+  async #submit(event) {
+    const form = event.target;
+    if (!form.dataset.api) return;
+    event.preventDefault();
+    const [method, path] = form.dataset.api.split(" ");
+    event.submitter?.setAttribute("aria-busy", "true");
+    const answer = await trying(() => ask(method, path, bodyOf(form)));
+    event.submitter?.removeAttribute("aria-busy");
+    if (answer === undefined) return;
+    for (const field of form.elements) field.defaultValue = field.value;
+    if (form.dataset.done) say(form.dataset.done);
+    if (form.dataset.then) return location.assign(form.dataset.then);
+    await this.#refresh();
+    this.querySelector("ab-timeline")?.load();
+  }
+}
+
+function bodyOf(form) {
+  if (form.dataset.json) return JSON.parse(form.dataset.json);
+  if (!form.dataset.fields) return undefined;
+  return Object.fromEntries(form.dataset.fields.split(" ").map((name) => [name, form.elements[name].value]));
+}
+
+/** Whether somebody has begun to write in it. */
+const isEdited = (element) => [...element.querySelectorAll("input")].some((one) => one.value !== one.defaultValue);
+
+/** Replace an element; who had the focus in it has it again. */
+function put(fresh, old) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const opened = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
+  const element = document.adoptNode(fresh);
+  old.replaceWith(element);
+  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  if (!focused) return;
+  const again = focused.id ? document.getElementById(focused.id) : null;
+  if (!again) element.tabIndex = -1;
+  (again ?? element).focus({ preventScroll: true });
+}
+
+customElements.define("ab-watch", Watch);
