@@ -84,7 +84,6 @@ class Renderer:
             "used": words.used,
             "counted": words.counted,
             "moment": words.moment,
-            "clock": words.clock,
             "json": words.pretty,
             "branch": words.branch,
             "clock": words.clock,

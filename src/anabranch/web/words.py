@@ -85,12 +85,6 @@ def lasted(milliseconds: float) -> str:
     return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
 
 
-def clock(moment_ms: int, now_ms: int) -> str:
-    """`14:03:22 UTC`, with the day before it when that is another one."""
-    moment, now = (datetime.fromtimestamp(one / 1000, UTC) for one in (moment_ms, now_ms))
-    return moment.strftime("%H:%M:%S UTC" if moment.date() == now.date() else "%Y-%m-%d %H:%M UTC")
-
-
 def ago(milliseconds: float | None) -> str:
     """`just now`, `3 min ago`."""
     if milliseconds is None:
@@ -141,12 +135,10 @@ def moment(given: float | str | None) -> str:
     return given if isinstance(given, str) else iso(given)
 
 
-def clock(given: float | str | None) -> str:
-    """A moment to be read: `25 Nov, 09:14:03` in UTC."""
-    if not given:
-        return ""
-    text = moment(given).replace("Z", "+00:00")
-    return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %b, %H:%M:%S")
+def clock(given: float | str, now_ms: float) -> str:
+    """A moment to be read: `14:03:22 UTC`, or with its day when that is not today's."""
+    read, now = (datetime.fromisoformat(moment(one)).astimezone(UTC) for one in (given, now_ms))
+    return read.strftime("%H:%M:%S UTC" if read.date() == now.date() else "%Y-%m-%d %H:%M UTC")
 
 
 def pretty(value: Any) -> str:
