@@ -151,10 +151,10 @@ def branch(name: str | None) -> str:
     return BRANCHES.get(name or "", name or "")
 
 
-def piece(name: str) -> str:
+def piece(name: str | None) -> str:
     """What a piece of a task is called on the page: people count from one."""
-    stem, _, number = name.rpartition("-")
-    return f"{stem} {int(number) + 1}" if stem and number.isdecimal() else name
+    stem, _, number = (name or "").rpartition("-")
+    return f"{stem} {int(number) + 1}" if stem and number.isdecimal() else name or ""
 
 
 def together(names: Sequence[str]) -> str:
