@@ -13,8 +13,8 @@ from tests.api.served import anyone, serving, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.api.conftest import Troubled
     from tests.api.served import Server
+    from tests.api.troubled import Troubled
 
 Json = Any
 

@@ -11,8 +11,8 @@ from tests import clips
 from tests.api.served import anyone, until
 
 if TYPE_CHECKING:
-    from tests.api.conftest import Troubled
     from tests.api.served import Server
+    from tests.api.troubled import Troubled
 
 Json = Any
 

@@ -96,6 +96,8 @@ def test_a_stream_of_everything_tells_the_status_of_each_row_and_of_those_that_c
         assert {"posterUrl", "branches", "renditions"} <= set(told[-1])
     # Whoever was away is told how what has ended stands.
     server.media(first, "ready")
-    created = next(number for number, name, data in heard if name == "media.created" and data["media_id"] == media_ids[0])
+    created = next(
+        number for number, name, data in heard if name == "media.created" and data["media_id"] == media_ids[0]
+    )
     again = listen(server, f"/events?progress=true&since={created - 1}", both_ready)
     assert {name for _, name, _ in again} >= {"media.ready", "progress"}

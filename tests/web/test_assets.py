@@ -35,7 +35,12 @@ def test_assets_are_kept_for_ever_and_older_ones_are_asked_for_anew(site: Server
         assert older.content == answer.content
     packed = anyone.get(site.url + found[1], headers={"accept-encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
-    for wrong in ("/static/0/none.css", "/static/0/../pages.py", "/static/0/%2e%2e/pages.py", "/static/0/vendor/hls.js/LICENSE"):
+    for wrong in (
+        "/static/0/none.css",
+        "/static/0/../pages.py",
+        "/static/0/%2e%2e/pages.py",
+        "/static/0/vendor/hls.js/LICENSE",
+    ):
         assert anyone.get(site.url + wrong).status_code == 404
 
 
@@ -58,15 +63,25 @@ def test_every_page_lets_nothing_in_from_elsewhere(site: Server) -> None:
 def test_a_wheel_carries_the_page_and_building_from_what_it_was_made_of_fetches_nothing(tmp_path: Path) -> None:
     copy = tmp_path / "anabranch"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "node_modules", ".clips", "samples", ".*_cache", "tests")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(".venv", ".git", "node_modules", ".clips", "samples", ".*_cache", "tests"),
     )
     # Without npm, so that whatever would fetch fails.
-    build = [sys.executable, "-I", "-c", "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))", tmp_path]
+    build = [
+        sys.executable,
+        "-I",
+        "-c",
+        "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))",
+        str(tmp_path),
+    ]
     made = subprocess.run(build, cwd=copy, env={"PATH": "/nowhere"}, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(tmp_path / made.stdout.strip().splitlines()[-1]) as wheel:
         names = set(wheel.namelist())
     static = "anabranch/web/static"
-    own = {f"{static}/{path.relative_to(assets.FOLDER).as_posix()}" for path in assets.FOLDER.rglob("*") if path.is_file()}
+    own = {
+        f"{static}/{path.relative_to(assets.FOLDER).as_posix()}" for path in assets.FOLDER.rglob("*") if path.is_file()
+    }
     assert own <= names
     for name in ("hls.js/hls.min.mjs", "hls.js/hls.worker.js", "media-chrome/all.js", "tus-js-client/tus.min.js"):
         assert f"{static}/vendor/{name}" in names

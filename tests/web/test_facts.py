@@ -57,7 +57,14 @@ def test_before_anybody_has_looked_there_is_little_to_say() -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "name"),
-    [(854, 480, "16:9"), (1080, 1920, "9:16, upright"), (640, 480, "4:3"), (500, 500, "square"), (1920, 804, "2.39:1"), (300, 200, "3:2")],
+    [
+        (854, 480, "16:9"),
+        (1080, 1920, "9:16, upright"),
+        (640, 480, "4:3"),
+        (500, 500, "square"),
+        (1920, 804, "2.39:1"),
+        (300, 200, "3:2"),
+    ],
 )
 def test_shapes_have_names(width: int, height: int, name: str) -> None:
     assert facts.shape(record(width, height)) == name

@@ -15,7 +15,7 @@ from tests.web.watching import card, drop, violations, watched
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
     from tests.api.served import Server
 
@@ -75,13 +75,13 @@ def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, si
     whole = film.stat().st_size
     sent: list[int] = []
 
-    def offset(headers: dict[str, str]) -> None:
-        if "upload-offset" in headers:
-            sent.append(int(headers["upload-offset"]))
+    def note(request: Request) -> None:
+        if request.method == "PATCH" and "upload-offset" in request.headers:
+            sent.append(int(request.headers["upload-offset"]))
 
     drop(page, film)
     expect(page.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
-    page.on("request", lambda request: request.method == "PATCH" and offset(request.headers))
+    page.on("request", note)
     page.reload()
     expect(page.locator(".job .job-name")).to_contain_text("goes-on.mp4")
     line.limit(-1)
@@ -214,7 +214,9 @@ def test_what_failed_says_why_and_is_done_again(page: Page, site: Server, broken
     mine.get_by_role("checkbox").check()
     page.get_by_role("button", name="Do again what failed").click()
     expect(page.locator("#said")).to_contain_text("being done again")
-    until(lambda: len(site.get("/tasks?limit=100")) > before or site.get(f"/media/{broken}")["status"] == "processing", 30)
+    until(
+        lambda: len(site.get("/tasks?limit=100")) > before or site.get(f"/media/{broken}")["status"] == "processing", 30
+    )
     site.media(broken, "failed")
     expect(mine.locator(".chip")).to_have_text("Failed", timeout=LONG_MS)
 
@@ -314,11 +316,13 @@ def test_everything_is_reached_by_the_keyboard(page: Page, film: str) -> None:
     reached = []
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.textContent.trim()"))
+        reached.append(
+            page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.textContent.trim()")
+        )
         shown = page.evaluate(
-            "(() => { const one = document.activeElement; const card = one.closest('.card');"
+            "(() => { const one = document.activeElement;"
             " const seen = (element, pseudo) => getComputedStyle(element, pseudo).outlineStyle !== 'none';"
-            " return one === document.body || seen(one) || seen(one, '::after') || Boolean(card && seen(one, '::after')); })()"
+            " return one === document.body || seen(one) || seen(one, '::after'); })()"
         )
         assert shown, reached[-1]
     assert "#main" in reached

@@ -65,4 +65,3 @@ def test_languages_without_spaces_keep_theirs() -> None:
 def test_segments_without_words_are_lines() -> None:
     found = lines.cut({"segments": [{"start": 1, "end": 2, "text": " Hello there. You."}], "words": []})
     assert found == [lines.Line(1, "Hello there. You.")]
-

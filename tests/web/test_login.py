@@ -72,7 +72,10 @@ def test_whoever_has_logged_in_uploads_by_drop_and_sees_progress(browser: Browse
 def test_a_wrong_secret_is_refused_with_words(browser: Browser, closed: Server) -> None:
     page = window(browser, closed)
     with watched(page, closed.url) as wrong:
-        for secret, code in (("ab_live_00000000000000000000000000000000", "token_invalid"), ("guess", "password_wrong")):
+        for secret, code in (
+            ("ab_live_00000000000000000000000000000000", "token_invalid"),
+            ("guess", "password_wrong"),
+        ):
             page.goto("/login")
             page.get_by_label("API key or password").fill(secret)
             page.get_by_role("button", name="Log in").click()
@@ -102,7 +105,12 @@ def test_a_revoked_key_ends_its_session_wherever_the_page_is(browser: Browser, c
 
 def test_the_login_leads_to_no_other_site(closed: Server) -> None:
     with httpx2.Client(base_url=closed.url, headers={"origin": closed.url}) as browser:
-        for there in ("//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example", "/\t/elsewhere.example"):
+        for there in (
+            "//elsewhere.example",
+            "https://elsewhere.example",
+            "/\\elsewhere.example",
+            "/\t/elsewhere.example",
+        ):
             answer = browser.post("/login", data={"secret": PASSWORD, "next": there})
             assert (answer.status_code, answer.headers["location"]) == (303, "/")
 

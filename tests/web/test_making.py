@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests import clips
 from tests.api.served import serving, until
 from tests.api.troubled import in_trouble
-from tests.players.browser import open_browser
 from tests.players.test_early import film
 from tests.web.test_watch import PHONE, WIDE, moves_on
 from tests.web.watching import violations, watched
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
     from tests.api.served import Server
     from tests.api.troubled import Troubled
@@ -62,10 +63,10 @@ def broken(troubled: Troubled) -> str:
 
 
 @pytest.fixture
-def here(browser: BrowserContext, troubled: Troubled) -> Iterator[Page]:
+def here(browser: Browser, troubled: Troubled) -> Iterator[Page]:
     """A page of the troubled server, under the same watch as `page`."""
     page = browser.new_page()
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    page.set_viewport_size(WIDE)
     with watched(page, troubled.server.url):
         yield page
     page.close()
@@ -76,60 +77,71 @@ def visit(page: Page, server: Server, media_id: str) -> None:
     page.wait_for_selector("ab-timeline[data-drawn]")
 
 
+def bars(page: Page) -> list[tuple[str, str]]:
+    """Which attempts there are, and how each of them is."""
+    return sorted((name, status) for name, _, _, status in page.evaluate(BARS))
+
+
 def percent(page: Page) -> int:
     """What the page says of the whole; 100 when it says that it is done."""
     said = page.locator("[data-percent-of=media]").all_inner_texts()
     return int(said[0].removesuffix(" %")) if said else 100
 
 
+@contextmanager
+def looking(browser: Browser, server: Server) -> Iterator[Page]:
+    """A window of somebody who has nothing in common with the others, under the same watch as `page`."""
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    with watched(page, server.url):
+        yield page
+    context.close()
+
+
 @pytest.mark.alone
-def test_a_film_plays_on_its_page_while_it_is_made_and_bars_move(tmp_path: Path) -> None:
-    with serving(tmp_path / "home", ANABRANCH_OPEN_ACCESS="1", ANABRANCH_CPU_SLOTS="1") as server, open_browser() as first:
+def test_a_film_plays_on_its_page_while_it_is_made_and_bars_move(tmp_path: Path, browser: Browser) -> None:
+    with (
+        serving(tmp_path / "home", ANABRANCH_OPEN_ACCESS="1", ANABRANCH_CPU_SLOTS="1") as server,
+        looking(browser, server) as page,
+        looking(browser, server) as other,
+    ):
         media_id = server.upload(film(), title="While it is made")
-        page = first.new_page()
-        page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-        with watched(page, server.url):
-            visit(page, server, media_id)
-            page.evaluate("() => { window.stayed = true; }")
-            page.evaluate(SHIFTS)
-            page.get_by_role("button", name="Play when ready").click()
-            frame = page.locator("ab-player").bounding_box()
-            until(lambda: len(page.evaluate(BARS)) > 1, 60)
-            # Without a click, without a reload, and long before it is done.
-            until(lambda: page.evaluate("() => document.querySelector('ab-player').video?.currentTime > 0.2"), 120)
-            assert server.get(f"/media/{media_id}")["status"] == "processing"
-            assert moves_on(page)
-            running = [one for one in page.evaluate(BARS) if one[3] == "running"]
-            assert running
-            before = page.evaluate(BARS)
-            until(lambda: page.evaluate(BARS) != before, 20)
-            # Somebody else who looks sees the same.
-            with open_browser() as second:
-                other = second.new_page()
-                with watched(other, server.url):
-                    visit(other, server, media_id)
-                    until(lambda: 0 < percent(page) < 100 and percent(page) == percent(other), 30)
-                    shown = [sorted((one[0], one[3]) for one in view.evaluate(BARS)) for view in (page, other)]
-                    if shown[0] != shown[1]:
-                        names = "() => [...document.querySelectorAll('.bar')].map((one) => one.dataset.status).sort()"
-                        until(lambda: page.evaluate(names) == other.evaluate(names), 30)
-                    server.media(media_id, "ready", "failed")
-                    for view in (page, other):
-                        until(lambda view=view: view.locator(".about .chip").first.inner_text() == "Ready", 20)  # type: ignore[misc]
-                    names = [one["name"] for lane in server.get(f"/media/{media_id}/timeline")["lanes"] for one in lane["pieces"]]
-                    for view in (page, other):
-                        until(lambda view=view: len(view.evaluate(BARS)) >= len(names), 20)  # type: ignore[misc]
-                    assert {one[3] for one in page.evaluate(BARS)} == {"completed"}
-            until(lambda: page.evaluate("() => document.querySelector('ab-player').video.ended"), 90)
-            assert page.evaluate("() => window.stayed")
-            assert page.locator("ab-player").bounding_box() == frame
-            shifts = page.evaluate("() => window.shifts")
-            assert sum(value for value, _ in shifts) < 0.02, shifts
+        visit(page, server, media_id)
+        page.evaluate("() => { window.stayed = true; }")
+        page.evaluate(SHIFTS)
+        page.get_by_role("button", name="Play when ready").click()
+        frame = page.locator("ab-player").bounding_box()
+        until(lambda: len(page.evaluate(BARS)) > 1, 60)
+        # Without a click, without a reload, and long before it is done.
+        until(lambda: page.evaluate("() => document.querySelector('ab-player').video?.currentTime > 0.2"), 120)
+        assert server.get(f"/media/{media_id}")["status"] == "processing"
+        assert moves_on(page)
+        assert [one for one in page.evaluate(BARS) if one[3] == "running"]
+        before = page.evaluate(BARS)
+        until(lambda: page.evaluate(BARS) != before, 20)
+        # Somebody else who looks sees the same.
+        visit(other, server, media_id)
+        until(lambda: 0 < percent(page) < 100 and percent(page) == percent(other), 30)
+        until(lambda: bars(page) == bars(other), 30)
+        server.media(media_id, "ready", "failed")
+        lanes = server.get(f"/media/{media_id}/timeline")["lanes"]
+        pieces = sum(len(lane["pieces"]) for lane in lanes)
+        for view in (page, other):
+            expect(view.locator(".about .chip").first).to_have_text("Ready", timeout=20_000)
+            until(lambda view=view: len(bars(view)) >= pieces, 20)  # type: ignore[misc]
+        assert {status for _, status in bars(page)} == {"completed"}
+        until(lambda: page.evaluate("() => document.querySelector('ab-player').video.ended"), 90)
+        assert page.evaluate("() => window.stayed")
+        assert page.locator("ab-player").bounding_box() == frame
+        shifts = page.evaluate("() => window.shifts")
+        assert sum(value for value, _ in shifts) < 0.02, shifts
 
 
-def test_a_branch_that_failed_says_why_and_what_to_do_above_the_fold(troubled: Troubled, broken: str, here: Page) -> None:
+def test_a_branch_that_failed_says_why_and_what_to_do_above_the_fold(
+    troubled: Troubled, broken: str, here: Page
+) -> None:
     for size in (WIDE, PHONE):
-        here.set_viewport_size(size)  # type: ignore[arg-type]
+        here.set_viewport_size(size)
         visit(here, troubled.server, broken)
         notice = here.get_by_role("region", name="Preview: failed")
         box = notice.bounding_box()
@@ -202,7 +214,15 @@ def test_a_failed_branch_is_done_again_from_the_page(troubled: Troubled, here: P
     assert here.locator(".notices section").count() == 0
     assert server.get(f"/media/{media_id}")["status"] == "ready"
     assert here.evaluate("() => window.stayed")
-    until(lambda: "completed" in here.locator('[data-lane="gif-preview"] .bar').evaluate_all("all => all.map((one) => one.dataset.status)"), 20)
+    until(
+        lambda: (
+            "completed"
+            in here.locator('[data-lane="gif-preview"] .bar').evaluate_all(
+                "all => all.map((one) => one.dataset.status)"
+            )
+        ),
+        20,
+    )
     assert here.locator('[data-lane="gif-preview"] .bar.is-earlier[data-status="failed"]').count() == 4
     assert here.locator(".urls h3").all_inner_texts().count("Preview") == 1
 
@@ -216,7 +236,9 @@ def test_a_piece_and_what_comes_after_it_is_done_again_from_the_page(troubled: T
         lane = next(one for one in server.get(f"/media/{media_id}/timeline")["lanes"] if one["branch"] == "hls-package")
         tasks = [*lane["earlier"], lane]
         return {
-            piece["name"]: sum(len(one["attempts"]) for task in tasks for one in task["pieces"] if one["name"] == piece["name"])
+            piece["name"]: sum(
+                len(one["attempts"]) for task in tasks for one in task["pieces"] if one["name"] == piece["name"]
+            )
             for piece in lane["pieces"]
         }
 

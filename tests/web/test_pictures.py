@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
+from scripts.make_sample import make_sample
 
 from anabranch.media import ffmpeg
-from scripts.make_sample import make_sample
 from tests import clips, samples
 from tests.api.served import serving, until
 from tests.web.watching import card, watched
@@ -87,12 +87,16 @@ def watch(page: Page, media_id: str, at: float) -> None:
     page.wait_for_selector("ab-transcript[data-ready]")
     page.wait_for_selector("ab-timeline[data-drawn]")
     page.wait_for_function("document.querySelector('ab-player').video?.readyState >= 2")
-    until(lambda: page.evaluate("document.querySelector('ab-player').video.currentTime") == pytest.approx(at, abs=0.1), 20)
+    until(
+        lambda: page.evaluate("document.querySelector('ab-player').video.currentTime") == pytest.approx(at, abs=0.1), 20
+    )
     # The best rendition has come by then, and the controls have seen that it stands still.
     page.wait_for_timeout(2500)
 
 
-def test_the_library_while_a_film_is_worked_on(page: Page, shown: tuple[Server, str], taken: Path, tmp_path: Path) -> None:
+def test_the_library_while_a_film_is_worked_on(
+    page: Page, shown: tuple[Server, str], taken: Path, tmp_path: Path
+) -> None:
     server, film = shown
     page.goto("/")
     expect(card(page, film).locator(".card-poster")).to_be_visible()

@@ -11,22 +11,20 @@ import pytest
 from anabranch.web.styles import HASHES
 from tests import clips
 from tests.api.served import anyone, elsewhere, until
-from tests.players.browser import open_browser
-from tests.web.watching import violations, watched, without_scripts
+from tests.web.watching import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
     from tests.api.served import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 Json = Any
-PHONE = {"width": 375, "height": 812}
-WIDE = {"width": 1366, "height": 900}
+PHONE: Any = {"width": 375, "height": 812}
+WIDE: Any = {"width": 1366, "height": 900}
 # Every style that is in a shadow root, the ones of what is in it included.
 STYLES = """() => {
   const found = [];
@@ -57,7 +55,7 @@ def words_of(site: Server, media_id: str) -> list[Json]:
 
 def said_at(site: Server, media_id: str, wanted: str) -> float:
     """When a word is said for the first time."""
-    return next(one["start"] for one in words_of(site, media_id) if one["word"].strip(" ,.").lower() == wanted)
+    return next(float(one["start"]) for one in words_of(site, media_id) if one["word"].strip(" ,.").lower() == wanted)
 
 
 def open_page(page: Page, site: Server, media_id: str, query: str = "", size: dict[str, int] = WIDE) -> None:
@@ -121,7 +119,9 @@ def test_the_speed_can_be_chosen(site: Server, spoken: str, page: Page) -> None:
 
 def test_the_scrub_bar_shows_what_is_there(site: Server, spoken: str, page: Page) -> None:
     open_page(page, site, spoken)
-    until(lambda: page.evaluate("() => document.querySelector('ab-player track[label=thumbnails]')?.readyState") == 2, 20)
+    until(
+        lambda: page.evaluate("() => document.querySelector('ab-player track[label=thumbnails]')?.readyState") == 2, 20
+    )
     bar = page.locator("media-time-range").bounding_box()
     assert bar is not None
     page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
@@ -195,7 +195,7 @@ def test_the_text_follows_the_film(site: Server, spoken: str, page: Page) -> Non
 
     def look() -> bool:
         seen.update(page.locator(".lines .now").all_inner_texts())
-        return video(page, "currentTime") > 4
+        return bool(video(page, "currentTime") > 4)
 
     until(look, 30)
     spoken_by_then = [one["word"].strip() for one in said if one["end"] < 3.5]
@@ -217,7 +217,7 @@ def test_addresses_are_there_to_be_copied(site: Server, spoken: str, page: Page)
 
 @pytest.mark.parametrize("which", ["embed-every", "embed-plain"])
 def test_the_code_for_other_pages_plays_there(
-    which: str, site: Server, spoken: str, page: Page, browser: BrowserContext, tmp_path: Path
+    which: str, site: Server, spoken: str, page: Page, browser: Browser, tmp_path: Path
 ) -> None:
     open_page(page, site, spoken)
     code = page.locator(f"#{which}").inner_text()
@@ -235,7 +235,9 @@ def test_the_code_for_other_pages_plays_there(
 
 def test_facts_are_in_words(site: Server, spoken: str, page: Page) -> None:
     open_page(page, site, spoken)
-    facts = dict(zip(page.locator(".facts dt").all_inner_texts(), page.locator(".facts dd").all_inner_texts(), strict=True))
+    facts = dict(
+        zip(page.locator(".facts dt").all_inner_texts(), page.locator(".facts dd").all_inner_texts(), strict=True)
+    )
     assert facts["Length"] == "0:10 (10.0 seconds)"
     assert facts["Picture"] == "640 × 360 pixels, 16:9"
     assert facts["Picture coded as"].startswith("H.264, ")
@@ -288,7 +290,7 @@ def test_a_film_that_becomes_private_plays_on(site: Server, page: Page) -> None:
 def test_a_film_is_deleted_from_its_page(site: Server, page: Page) -> None:
     media_id = site.upload(clips.plain())
     site.media(media_id, "ready", "failed")
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    page.set_viewport_size(WIDE)
     page.goto(f"{site.url}/watch/{media_id}")
     page.get_by_text("Delete …").click()
     page.get_by_role("button", name="Delete it").click()
@@ -299,26 +301,23 @@ def test_a_film_is_deleted_from_its_page(site: Server, page: Page) -> None:
     assert "media_not_found" in gone.text
 
 
-def test_all_of_it_is_there_without_scripts(site: Server, spoken: str, browser: BrowserContext) -> None:
-    plain = without_scripts(browser)
-    page = plain.new_page()
-    with watched(page, site.url):
-        page.goto(f"{site.url}/watch/{spoken}")
-        assert "best of times" in page.locator(".lines").inner_text()
-        assert page.locator("video").get_attribute("src") == site.get(f"/media/{spoken}")["hlsUrl"].removeprefix(site.url)
-        page.get_by_text("The same as a table").click()
-        assert page.locator(".attempts tbody tr").count() == len(attempts(site, spoken))
-        page.get_by_role("link", name="transcribe").click()
-        assert "ffmpeg" in page.locator(".attempt .command").inner_text()
-        page.go_back()
-        page.get_by_label("Title").fill("Without scripts")
-        page.get_by_role("button", name="Save").click()
-        assert page.get_by_role("heading", level=1).inner_text() == "Without scripts"
-        page.get_by_role("button", name="Make it private").click()
-        assert site.get(f"/media/{spoken}")["private"] is True
-        page.get_by_role("button", name="Open it").click()
-        assert site.get(f"/media/{spoken}")["private"] is False
-    plain.close()
+def test_all_of_it_is_there_without_scripts(site: Server, spoken: str, plain: Page) -> None:
+    plain.goto(f"/watch/{spoken}")
+    assert "best of times" in plain.locator(".lines").inner_text()
+    film = site.get(f"/media/{spoken}")["hlsUrl"].removeprefix(site.url)
+    assert plain.locator("video").get_attribute("src") == film
+    plain.get_by_text("The same as a table").click()
+    assert plain.locator(".attempts tbody tr").count() == len(attempts(site, spoken))
+    plain.get_by_role("link", name="transcribe").click()
+    assert "ffmpeg" in plain.locator(".attempt .command").inner_text()
+    plain.go_back()
+    plain.get_by_label("Title").fill("Without scripts")
+    plain.get_by_role("button", name="Save").click()
+    assert plain.get_by_role("heading", level=1).inner_text() == "Without scripts"
+    plain.get_by_role("button", name="Make it private").click()
+    assert site.get(f"/media/{spoken}")["private"] is True
+    plain.get_by_role("button", name="Open it").click()
+    assert site.get(f"/media/{spoken}")["private"] is False
 
 
 def attempts(site: Server, media_id: str) -> list[Json]:
@@ -359,7 +358,7 @@ def test_nothing_moves_for_who_wants_that(site: Server, spoken: str, page: Page)
     open_page(page, site, spoken)
     page.wait_for_selector(".bar")
     moving = "() => [...document.querySelectorAll('.bar')].map((one) => getComputedStyle(one).transitionDuration)"
-    assert {length for length in page.evaluate(moving)} == {"0s"}
+    assert set(page.evaluate(moving)) == {"0s"}
 
 
 def test_the_policy_names_the_styles_of_media_chrome_and_no_others(site: Server, spoken: str, page: Page) -> None:

@@ -83,7 +83,12 @@ def test_a_card_says_the_same_from_server_and_browser() -> None:
     rows = [
         plain,
         {**plain, "title": None},
-        {**plain, "status": "processing", "percent": 41.9, "branches": [{"name": "hls-package", "status": "processing"}]},
+        {
+            **plain,
+            "status": "processing",
+            "percent": 41.9,
+            "branches": [{"name": "hls-package", "status": "processing"}],
+        },
         {**plain, "status": "degraded", "branches": [failed]},
         {**plain, "status": "failed", "renditions": [], "error": {"code": "not_media", "message": "It is not media."}},
         {**plain, "kind": "audio", "renditions": []},

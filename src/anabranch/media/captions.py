@@ -19,7 +19,7 @@ _LONGEST_S = 7.0
 _SHORTEST_S = 0.8
 # A silence this long ends a cue: what comes after is another thought.
 _PAUSE_S = 1.0
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001  (these are what such texts end with)
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 @dataclass(frozen=True)

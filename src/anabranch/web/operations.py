@@ -94,7 +94,9 @@ async def create_key(request: fastapi.Request, api: Asked, page: Rendered, form:
         if error.status != 422:
             raise
         found = await _keys(api, {})
-        return page.page(request, "operations/keys.html", status=422, view="keys", done=None, **found | {"wrong": error})
+        return page.page(
+            request, "operations/keys.html", status=422, view="keys", done=None, **found | {"wrong": error}
+        )
     answer = page.page(request, "operations/keys.html", view="keys", done=None, **await _keys(api, {}) | {"made": made})
     # Going back must not show it again.
     answer.headers["cache-control"] = "no-store"
@@ -155,4 +157,5 @@ _VIEWS: dict[str, Callable[[Client, dict[str, str]], Awaitable[dict[str, Json]]]
 def _older(view: str, rows: list[Json], *, more: bool, **query: str) -> str | None:
     if not more or not rows:
         return None
-    return f"/operations?{urlencode({'view': view, **{name: one for name, one in query.items() if one}, 'after': rows[-1]['id']})}"
+    said = {name: one for name, one in query.items() if one}
+    return f"/operations?{urlencode({'view': view, **said, 'after': rows[-1]['id']})}"

@@ -1,8 +1,8 @@
 """Styles: what the media page's policy lets in beside the page's own files.
 
 media-chrome writes a `<style>` into the shadow root of each of its elements. Their texts are part of its release, so
-the policy names each by its hash. Beside each is the first element that has it. A test reads them in a browser and says which are missing or no longer
-needed.
+the policy names each by its hash. Beside each is the first element that has it. A test reads them in a browser and says
+which are missing or no longer needed.
 """
 
 from __future__ import annotations

@@ -192,7 +192,14 @@ def _lanes(record: dict[str, Json], timeline: dict[str, Json]) -> list[dict[str,
     """A lane for each branch, also for those of which nothing is known yet."""
     found = {lane["branch"]: lane for lane in timeline["lanes"]}
     status = "waiting" if record["status"] in ("waiting", "processing") else record["status"]
-    unknown = {"status": status, "percent": 0.0, "pieces": [], "earlier": [], "taskId": None, "error": None}
+    unknown: dict[str, Json] = {
+        "status": status,
+        "percent": 0.0,
+        "pieces": [],
+        "earlier": [],
+        "taskId": None,
+        "error": None,
+    }
     lanes = [found.get(name, {**unknown, "branch": name}) for name in words.BRANCHES]
     return [
         {
@@ -281,8 +288,8 @@ def _notices(record: dict[str, Json], lanes: list[dict[str, Json]], media_id: st
 
 def _is_wrong(branch: dict[str, Json]) -> bool:
     if branch["status"] in _OPEN:
-        return branch["error"] is not None and branch["attempt"] > 1
-    return branch["status"] == "failed"
+        return bool(branch["error"]) and branch["attempt"] > 1
+    return bool(branch["status"] == "failed")
 
 
 def _last_failure(lane: dict[str, Json], media_id: str) -> str | None:

@@ -111,7 +111,7 @@ def share(part: float | None) -> float:
 
 def times(speed: float | None) -> str:
     """`1.4×`: how much faster than it plays."""
-    return "" if speed is None else f"{speed:.1f}×"  # noqa: RUF001  (the sign for it)
+    return "" if speed is None else f"{speed:.1f}×"
 
 
 def seconds(value: float | None) -> str:
