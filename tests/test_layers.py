@@ -25,7 +25,7 @@ LAYERS = [
     ["catalog"],
     ["database", "pages", "settings"],
     ["ids"],
-    ["errors", "clock", "gate"],
+    ["errors", "clock", "gate", "languages"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

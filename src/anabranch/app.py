@@ -133,12 +133,14 @@ def build_functions(
     """
     kind_named("adaptive_video").read_options(settings.adaptive_video)
     do_task = process_task.create(client, workshop, announce)
+    upload = fan_out.create(client, do_task, database, workshop.caption, announce, settings.adaptive_video)
     return Functions(
         client,
         [
             do_task,
-            process_task.create_discard(client, workshop),
-            fan_out.create(client, do_task, database, workshop.caption, announce, settings.adaptive_video),
+            process_task.create_discard(client, do_task, workshop),
+            upload,
+            fan_out.create_close(client, upload, database, announce),
             deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
         ],
     )

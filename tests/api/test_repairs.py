@@ -142,6 +142,23 @@ def test_a_branch_is_cancelled_and_the_others_go_on(server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_an_upload_ends_with_its_run_when_that_is_cancelled(server: Server) -> None:
+    media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
+    until(lambda: any("libx264" in line and media_id in line for line in server.children()), 60)
+    (run,) = [
+        one
+        for one in server.get("/v1/runs?function=anabranch-fanout-adaptive-streaming&status=running")["data"]
+        if server.get(f"/v1/events/{one['event_id']}")["data"]["data"]["mediaId"] == media_id
+    ]
+    assert server.api.delete(f"/v1/runs/{run['id']}").status_code == 200
+    until(lambda: not any(media_id in line for line in server.children()), 5)
+    row = server.media(media_id, "ready", "degraded", "failed")
+    assert (row["status"], row["error"]["code"]) == ("failed", "cancelled")
+    server.post(f"/media/{media_id}/retry", status=200)
+    assert server.media(media_id, "ready", "degraded", "failed")["status"] == "ready"
+
+
+@pytest.mark.slow
 def test_many_rows_are_done_again_and_deleted_at_once(troubled: Troubled) -> None:
     server = troubled.server
     troubled.fails_at("palettegen")

@@ -443,7 +443,7 @@ def tab(server: Server | None, *words: str, **settings: str) -> list[str]:
 
 
 def test_a_shell_completes_commands_options_and_ids(own: Server, ready: str, broken: str) -> None:
-    assert tab(own, "anabranch", "media", "") == ["ls", "show", "add", "retry", "delete"]
+    assert tab(own, "anabranch", "media", "") == ["ls", "show", "timeline", "add", "retry", "delete"]
     assert "--error-code" in tab(own, "anabranch", "media", "retry", "--")
     assert tab(own, "anabranch", "media", "retry", "--branch", "p") == ["poster-image"]
     assert {ready, broken} <= set(tab(own, "anabranch", "media", "show", ""))

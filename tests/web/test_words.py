@@ -48,6 +48,7 @@ def test_numbers_are_said_alike_by_server_and_browser(numbers: list[float | None
         "ago": words.ago,
         "number": words.number,
         "seconds": words.seconds,
+        "times": words.times,
     }
     asked = [(name, number) for name in forms for number in numbers]
     assert in_browser(*asked) == [forms[name](number) for name, number in asked]
@@ -56,7 +57,9 @@ def test_numbers_are_said_alike_by_server_and_browser(numbers: list[float | None
 def test_names_are_said_alike_by_server_and_browser() -> None:
     asked = [("status", name) for name in (*words.STATUSES, "Completed", "odd")]
     asked += [("branch", name) for name in (*words.BRANCHES, "odd")]
-    expected = [{"status": words.status, "branch": words.branch}[kind](name) for kind, name in asked]
+    asked += [("piece", name) for name in ("chunk-0000", "audio", "audio-1", "transcribe-0009", "join")]
+    said = {"status": words.status, "branch": words.branch, "piece": words.piece}
+    expected = [said[kind](name) for kind, name in asked]
     assert in_browser(*asked) == expected
     disk = {"freeBytes": 25, "totalBytes": 99}
     failures = [{"count": 2}, {"count": 3}]

@@ -21,6 +21,8 @@ Json = Any
 
 # No line of a pipe is cut or folded: what reads it wants whole ids, one row a line.
 _WIDE = 100_000
+# Controls, and bytes of a name that are no text.
+_NO_TEXT = ("Cc", "Cs")
 # What makes text run the other way, from there on or for a while.
 _TURNS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COLOURS = {
@@ -88,7 +90,7 @@ def printable(text: object) -> str:
 def _printable(one: str) -> str:
     if one in "\t\r\n":
         return " "
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) == "Cc" or one in _TURNS else one
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _NO_TEXT or one in _TURNS else one
 
 
 def words(text: object, style: str = "") -> Text:

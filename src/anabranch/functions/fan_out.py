@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import inngest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Json = Any
 Body = dict[str, Json]
+
+_DELETED_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def create(
         on_failure=mark_failed,
     )
     async def fan_out(ctx: inngest.Context) -> dict[str, Json]:
-        upload = _read(ctx.event)
+        upload = _read(ctx.event.data)
         bodies = [_body(ctx.run_id, branch, upload, package_options) for branch in upload.branches]
 
         def run(branch: Branch, body: Body) -> Callable[[], Awaitable[str | None]]:
@@ -101,16 +104,63 @@ def create(
     return fan_out
 
 
-def _read(event: inngest.Event) -> _Upload:
-    media_id, source_url = event.data.get("mediaId"), event.data.get("sourceUrl")
+def create_close(
+    client: inngest.Inngest,
+    fan_out: inngest.Function[dict[str, Json]],
+    database: sa.Engine,
+    announce: Callable[[], Awaitable[None]],
+) -> inngest.Function[None]:
+    """The function that ends an upload whose run was cancelled: its branches, and then its media row."""
+
+    @client.create_function(
+        fn_id="close-upload",
+        name="Close an upload whose run was cancelled",
+        trigger=inngest.TriggerEvent(
+            event="inngest/function.cancelled", expression=f"event.data.function_id == '{fan_out.id}'"
+        ),
+        retries=3,
+    )
+    async def close_upload(ctx: inngest.Context) -> None:
+        cancelled: Any = ctx.event.data
+        upload = _read(cancelled["event"]["data"])
+        ids = [_task_id(cancelled["run_id"], branch) for branch in upload.branches]
+        told = [inngest.Event(name="task/cancelled", data={"id": task_id}) for task_id in ids]
+        await ctx.step.send_event("cancel", told)
+        # Whoever deletes media has its run cancelled first; then there is nothing to close.
+        await ctx.step.sleep("deletion", _DELETED_WITHIN)
+
+        async def close() -> None:
+            _close(database, upload.media_id, ids)
+            await announce()
+
+        await ctx.step.run("close", close)
+
+    return close_upload
+
+
+def _close(database: sa.Engine, media_id: str, task_ids: Sequence[str]) -> None:
+    for task_id in task_ids:
+        tasks.cancel(database, task_id)
+    if media.get(database, media_id) is None:
+        return
+    begun = {task.ref for task in tasks.of_media(database, media_id)}
+    if all(branch.step_id in begun for branch in BRANCHES if branch.required):
+        media.assemble(database, media_id)
+    else:
+        error = {"code": "cancelled", "message": "It was cancelled before it was begun.", "retryable": False}
+        media.fail(database, media_id, error)
+
+
+def _read(data: Mapping[str, Json]) -> _Upload:
+    media_id, source_url = data.get("mediaId"), data.get("sourceUrl")
     if not isinstance(media_id, str) or not isinstance(source_url, str):
         raise inngest.NonRetriableError(
             "video/uploaded needs mediaId and sourceUrl in its data, both strings; "
-            f"it came with {', '.join(sorted(event.data)) or 'nothing'}."
+            f"it came with {', '.join(sorted(data)) or 'nothing'}."
         )
-    names: Any = event.data.get("branches") or [branch.step_id for branch in BRANCHES]
+    names: Any = data.get("branches") or [branch.step_id for branch in BRANCHES]
     branches = tuple(branch for branch in BRANCHES if branch.step_id in names)
-    again: Any = event.data.get("again")
+    again: Any = data.get("again")
     is_whole = isinstance(again, dict) and isinstance(again.get("options"), dict) and len(branches) == 1
     return _Upload(media_id, source_url, branches, again if is_whole else None)
 

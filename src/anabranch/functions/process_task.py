@@ -77,17 +77,26 @@ def create(
     return process_task
 
 
-def create_discard(client: inngest.Inngest, workshop: Workshop) -> inngest.Function[None]:
+def create_discard(
+    client: inngest.Inngest, process_task: inngest.Function[dict[str, Json]], workshop: Workshop
+) -> inngest.Function[None]:
     """The function that cleans up after a cancelled task: ends its encodes and removes what they wrote."""
+    # Whoever cancels the run means the task.
+    of_run = f"event.data.function_id == '{process_task.id}'"
 
     @client.create_function(
         fn_id="discard-task",
         name="Clean up after a cancelled task",
-        trigger=inngest.TriggerEvent(event="task/cancelled"),
+        trigger=[
+            inngest.TriggerEvent(event="task/cancelled"),
+            inngest.TriggerEvent(event="inngest/function.cancelled", expression=of_run),
+        ],
         retries=3,
     )
     async def discard_task(ctx: inngest.Context) -> None:
-        await workshop.discard(str(ctx.event.data["id"]))
+        told: Any = ctx.event.data
+        task_id = read_order(told["event"]["data"], told["run_id"]).id if "run_id" in told else told["id"]
+        await workshop.discard(str(task_id))
 
     return discard_task
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Any
 
-from anabranch.media import languages
+from anabranch import languages
 from anabranch.web import words
 
 Json = Any
@@ -55,7 +55,8 @@ def of_source(record: dict[str, Json], probe: dict[str, Json] | None) -> list[tu
     """Each fact as its name and what is known of it."""
     found: list[tuple[str, str]] = []
     if record["durationS"] is not None:
-        found.append(("Length", f"{words.duration(record['durationS'])} ({record['durationS']:.1f} seconds)"))
+        length = f"{words.duration(record['durationS'])} ({words.rounded(record['durationS'], 1)} seconds)"
+        found.append(("Length", length))
     if record["width"]:
         found.append(("Picture", f"{record['width']} × {record['height']} pixels, {shape(record)}"))
     if probe is not None:
@@ -121,7 +122,7 @@ def bitrate(bits: float | None) -> str:
     """`812 kbit/s`, `5.8 Mbit/s`; empty when it is not known."""
     if not bits:
         return ""
-    return f"{bits / 1e6:.1f} Mbit/s" if bits >= 999_500 else f"{bits / 1000:.0f} kbit/s"
+    return f"{words.rounded(bits / 1e6, 1)} Mbit/s" if bits >= 999_500 else f"{words.rounded(bits / 1000, 0)} kbit/s"
 
 
 def _format(name: str) -> str:

@@ -78,6 +78,7 @@ class Renderer:
             "ago": words.ago,
             "iso": words.iso,
             "number": words.number,
+            "rounded": words.rounded,
             "share": words.share,
             "times": words.times,
             "seconds": words.seconds,

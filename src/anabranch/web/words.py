@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ _A_MINUTE_MS = 60_000
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
+def rounded(value: float, digits: int) -> str:
+    """A number with so many digits behind the point; a half goes up, as browsers have it."""
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
 def duration(seconds: float | None) -> str:
     """`0:24`, `12:03`, `1:02:03`; empty when it is not known."""
     if seconds is None:
@@ -57,7 +63,7 @@ def size(count: float | None) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value /= 1000
         unit += 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[unit]}"
+    return f"{rounded(value, 0 if unit == 0 or value >= 99.95 else 1)} {_UNITS[unit]}"
 
 
 def percent(value: float | None) -> str:
@@ -79,7 +85,7 @@ def span(milliseconds: float | None) -> str:
 def lasted(milliseconds: float) -> str:
     """`3.2 s`, `4 min 10 s`, `2 h 5 min`: how long something took, to be compared with others."""
     if milliseconds < 60_000:
-        return f"{milliseconds / 1000:.1f} s"
+        return f"{rounded(milliseconds / 1000, 1)} s"
     seconds = round(milliseconds / 1000)
     hours, rest = divmod(seconds, 3600)
     return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
@@ -111,7 +117,7 @@ def share(part: float | None) -> float:
 
 def times(speed: float | None) -> str:
     """`1.4×`: how much faster than it plays."""
-    return "" if speed is None else f"{speed:.1f}×"
+    return "" if speed is None else f"{rounded(speed, 1)}×"
 
 
 def seconds(value: float | None) -> str:

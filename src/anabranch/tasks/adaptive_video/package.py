@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from anabranch import languages
 from anabranch.errors import EncodeError
-from anabranch.media import captions, dash, ffmpeg, hls, languages
+from anabranch.media import captions, dash, ffmpeg, hls
 from anabranch.media.ladder import Rung
 from anabranch.tasks import Output
 from anabranch.tasks.adaptive_video import sound
