@@ -54,7 +54,7 @@ async def show_library(
     return page.page(
         request,
         "library.html",
-        status=refused.status if refused else 200,
+        http_status=refused.status if refused else 200,
         rows=[cards.view(row, clock.now_ms()) for row in rows],
         q=q.strip(),
         show=show,

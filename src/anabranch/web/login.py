@@ -35,7 +35,7 @@ async def log_in(request: fastapi.Request, api: Asked, page: Rendered, form: Pos
     try:
         answer = await api.answer("POST", "/session", json=body)
     except RefusedError as error:
-        return page.page(request, "login.html", status=error.status, next=there, error=error)
+        return page.page(request, "login.html", http_status=error.status, next=there, error=error)
     return _with_cookies(RedirectResponse(page.here(there), 303), answer.headers.get_list("set-cookie"))
 
 

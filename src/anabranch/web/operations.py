@@ -95,7 +95,7 @@ async def create_key(request: fastapi.Request, api: Asked, page: Rendered, form:
             raise
         found = await _keys(api, {})
         return page.page(
-            request, "operations/keys.html", status=422, view="keys", done=None, **found | {"wrong": error}
+            request, "operations/keys.html", http_status=422, view="keys", done=None, **found | {"wrong": error}
         )
     answer = page.page(request, "operations/keys.html", view="keys", done=None, **await _keys(api, {}) | {"made": made})
     # Going back must not show it again.

@@ -41,4 +41,4 @@ async def _refused(request: fastapi.Request, error: Exception) -> Response:
     if error.status == 401:
         there = str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else "/"
         return RedirectResponse(page.here(f"/login?next={quote(there, safe='')}"), 303)
-    return page.page(request, "refused.html", status=error.status, error=error)
+    return page.page(request, "refused.html", http_status=error.status, error=error)

@@ -128,7 +128,7 @@ class Renderer:
         template: str,
         /,
         *,
-        status: int = 200,
+        http_status: int = 200,
         policy: dict[str, str] | None = None,
         **values: Any,
     ) -> HTMLResponse:
@@ -137,7 +137,7 @@ class Renderer:
         Args:
             request: what asked for it.
             template: its file in `templates`.
-            status: of the answer.
+            http_status: of the answer.
             policy: directives of the content security policy that this page has otherwise.
             values: what the template names.
         """
@@ -154,7 +154,7 @@ class Renderer:
             **values,
         )
         said = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
-        return HTMLResponse(body, status, {**_HEADERS, "content-security-policy": said})
+        return HTMLResponse(body, http_status, {**_HEADERS, "content-security-policy": said})
 
 
 def marked(snippet: str) -> Markup:

@@ -35,6 +35,8 @@ customElements.define("ab-library", class extends HTMLElement {
       clearTimeout(typing);
       typing = setTimeout(() => this.#search(find.value.trim()), TYPING_MS);
     }, { signal });
+    // Somebody may have been quicker than this file.
+    if (find.value.trim() !== this.query) this.#search(find.value.trim());
     for (const time of this.cards.querySelectorAll("time")) {
       this.#created.set(time.closest(".card").dataset.id, Date.parse(time.dateTime));
     }

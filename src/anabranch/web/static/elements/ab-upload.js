@@ -296,11 +296,14 @@ customElements.define("ab-upload", class extends HTMLElement {
     input.form.querySelector("button").hidden = true;
     const around = input.closest("details");
     const close = () => { around.open = false; };
-    input.addEventListener("change", () => {
+    const take = () => {
       this.add([...input.files]);
       input.value = "";
       close();
-    }, { signal });
+    };
+    input.addEventListener("change", take, { signal });
+    // Somebody may have been quicker than this file.
+    if (input.files.length) take();
     document.addEventListener("click", (event) => { if (!around.contains(event.target)) close(); }, { signal });
     around.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
