@@ -42,7 +42,7 @@ def watched(page: Page, origin: str) -> Iterator[list[str]]:
     page.on("pageerror", lambda error: wrong.append(f"broke: {error}"))
     page.on("request", asked)
     yield wrong
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def drop(page: Page, *files: Path) -> None:

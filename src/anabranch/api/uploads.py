@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from contextlib import contextmanager
+import time
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +32,7 @@ from anabranch.errors import AnabranchError
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from anabranch.app import App
@@ -50,6 +51,8 @@ _LARGEST_INTEGER = 2**53
 
 # One request at a time may write to an upload.
 _writing: set[str] = set()
+_PATIENCE_S = 3.0
+_LOOK_EVERY_S = 0.02
 
 
 class SignatureRequest(BaseModel):
@@ -216,8 +219,8 @@ async def patch_upload(upload_id: str, request: fastapi.Request, app: Running) -
 async def delete_upload(upload_id: str, request: fastapi.Request, app: Running) -> Response:
     """Give an upload up. One that is finished is media, and deleted as such."""
     _check_version(request)
-    upload = await asyncio.to_thread(_find, app, upload_id)
-    with _alone(upload.id):
+    async with _alone(upload_id):
+        upload = await asyncio.to_thread(_find, app, upload_id)
         if upload.finished_at is not None:
             raise Problem("upload_finished", 403, f"{upload.id} is finished. Delete {upload.media_id} instead.")
         await asyncio.to_thread(_forget, app, upload)
@@ -240,7 +243,9 @@ async def resume(app: App) -> None:
 
 async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: int) -> int:
     """Append what the request carries. Returns how much there then is."""
-    with _alone(upload.id):
+    async with _alone(upload.id):
+        # It may have been finished, or given up, by whom this waited for.
+        upload = await asyncio.to_thread(_find, app, upload.id)
         present = await asyncio.to_thread(_offset, app, upload)
         if offset != present:
             raise Problem("offset_mismatch", 409, f"{upload.id} has {present} bytes; the part begins at {offset}.")
@@ -259,9 +264,15 @@ async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: i
         return arrival.size_bytes
 
 
-@contextmanager
-def _alone(upload_id: str) -> Iterator[None]:
-    """Let nobody else write to an upload. It is not waited for: whoever comes second is told."""
+@asynccontextmanager
+async def _alone(upload_id: str) -> AsyncIterator[None]:
+    """Let nobody else write to an upload. Whoever comes second waits a moment, and is then told.
+
+    Mostly it is the same client, whose connection before has ended without that being known here yet.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while upload_id in _writing and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_EVERY_S)
     if upload_id in _writing:
         raise Problem("upload_locked", 423, f"Another request is writing to {upload_id}. Wait, and ask how far it is.")
     _writing.add(upload_id)

@@ -20,7 +20,8 @@ customElements.define("ab-library", class extends HTMLElement {
     const signal = this.#stop.signal;
     this.cards = this.querySelector(".cards");
     this.bulk = this.querySelector(".bulk");
-    this.empty = this.querySelector(".empty");
+    this.empty = this.querySelector("[data-empty]");
+    this.notFound = this.querySelector("[data-not-found]");
     this.query = this.dataset.q;
     follow({
       progress: (media) => this.#show(media),
@@ -117,19 +118,8 @@ customElements.define("ab-library", class extends HTMLElement {
     const pager = this.querySelector(".pager");
     if (pager) pager.hidden = true;
     history.replaceState(null, "", local(words ? `/?q=${encodeURIComponent(words)}` : "/"));
-    this.#tellEmpty(words, rows.length);
-  }
-
-  #tellEmpty(words, count) {
-    const told = this.querySelector(".found-none");
-    told?.remove();
-    this.empty.hidden = count > 0 || Boolean(words);
-    if (words && !count) {
-      const line = document.createElement("p");
-      line.className = "found-none empty";
-      line.textContent = "Nothing has these words, neither in a title nor in what is said.";
-      this.cards.after(line);
-    }
+    this.empty.hidden = rows.length > 0 || Boolean(words);
+    this.notFound.hidden = rows.length > 0 || !words;
   }
 
   #selected() {
