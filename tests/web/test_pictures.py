@@ -86,7 +86,7 @@ def watch(page: Page, media_id: str, at: float) -> None:
     page.goto(f"/watch/{media_id}?t={at:g}")
     page.wait_for_selector("ab-transcript[data-ready]")
     page.wait_for_selector("ab-timeline[data-drawn]")
-    page.wait_for_function("document.querySelector('ab-player').video?.readyState >= 2")
+    page.wait_for_function("() => document.querySelector('ab-player').video?.readyState >= 2")
     until(
         lambda: page.evaluate("document.querySelector('ab-player').video.currentTime") == pytest.approx(at, abs=0.1), 20
     )

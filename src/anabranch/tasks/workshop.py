@@ -52,6 +52,9 @@ _log = structlog.get_logger(__name__)
 
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
+# How long a piece waits for the beginning of its task to be asked for, and how often it looks.
+_BEGINNING_WITHIN_S = 1.0
+_LOOK_EVERY_S = 0.02
 KEPT_FREE_BYTES = 64 << 20
 _MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -113,6 +116,8 @@ class Workshop:
         self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
         self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
         self._plans: dict[str, _Plan] = {}
+        # By task, the pieces that somebody has asked for.
+        self._asked: dict[str, set[str]] = defaultdict(set)
         self._tapes: dict[tuple[str, str, int], Tape] = {}
         self._shown = Showcase(tools.database, tools.storage, self._desk, self._at_desk, self._tell)
         shutil.rmtree(tools.scratch, ignore_errors=True)
@@ -154,6 +159,7 @@ class Workshop:
             planned = await self._planned(order)
             piece = planned.pieces[name]
             path, _ = await self._look(order.input)
+            await self._let_beginning_go_first(order.id, piece, planned)
             async with self._slot(order.kind, piece, created_at):
                 attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, name)
                 with structlog.contextvars.bound_contextvars(task=order.id, piece=name, attempt=attempt):
@@ -323,6 +329,21 @@ class Workshop:
             return path, probe(path, desk)
         finally:
             shutil.rmtree(desk, ignore_errors=True)
+
+    async def _let_beginning_go_first(self, task_id: str, piece: Piece, planned: _Plan) -> None:
+        """Wait a moment until the beginning has been asked for: an engine calls steps in any order.
+
+        Whoever comes first takes the place that is free, and a film could not be watched before that was done.
+        """
+        self._asked[task_id].add(piece.name)
+        if piece.position_s == 0:
+            return
+        beginning = {one.name for one in planned.pieces.values() if one.position_s == 0}
+        deadline = time.monotonic() + _BEGINNING_WITHIN_S
+        while (missing := beginning - self._asked[task_id]) and time.monotonic() < deadline:
+            done = await asyncio.to_thread(attempts.results, self._database, task_id)
+            self._asked[task_id] |= {name for name in missing if done.get(name, ("",))[0] == "completed"}
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     @asynccontextmanager
     async def _slot(self, kind: str, piece: Piece, created_at: int) -> AsyncIterator[None]:
@@ -569,6 +590,7 @@ class Workshop:
     def _tidy(self, task: Task) -> None:
         """Remove the task's scratch folder, and its downloaded source when no other task needs it."""
         self._plans.pop(task.id, None)
+        self._asked.pop(task.id, None)
         self._shown.forget(task.id)
         shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
         if tasks.open_with_input(self._database, task.input) == 0:
