@@ -49,6 +49,8 @@ _CHANNELS = {1: "mono", 2: "stereo", 6: "5.1 surround", 8: "7.1 surround"}
 # What people call a shape. A width that was rounded to whole pixels is a little off.
 _SHAPES = {(16, 9): "16:9", (4, 3): "4:3", (9, 16): "9:16, upright", (3, 4): "3:4, upright", (1, 1): "square"}
 _SHAPE_TOLERANCE = 0.01
+# What people still read as a relation.
+_LARGEST_TERM = 21
 
 
 def of_source(record: dict[str, Json], probe: dict[str, Json] | None) -> list[tuple[str, str]]:
@@ -78,7 +80,7 @@ def shape(record: dict[str, Json]) -> str:
             return name
     common = gcd(record["width"], record["height"])
     across, down = record["width"] // common, record["height"] // common
-    return f"{across}:{down}" if across < 100 else f"{ratio:.2f}:1"
+    return f"{across}:{down}" if across <= _LARGEST_TERM else f"{ratio:.2f}:1"
 
 
 def _of_video(video: dict[str, Json]) -> list[tuple[str, str]]:

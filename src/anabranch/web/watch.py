@@ -218,9 +218,9 @@ def _planned(lane: dict[str, Json]) -> list[dict[str, Json]]:
 
 
 def _attempts(lanes: list[dict[str, Json]], media_id: str) -> list[dict[str, Json]]:
-    """Every attempt, oldest first, as the table has it."""
-    found = [
-        {
+    """Every attempt, oldest first, as the table has it. What one task took over from another is the later one's."""
+    found = {
+        (lane["branch"], piece["name"], attempt["attempt"], attempt["startedAt"]): {
             **attempt,
             "branch": lane["branch"],
             "piece": piece["name"],
@@ -231,8 +231,8 @@ def _attempts(lanes: list[dict[str, Json]], media_id: str) -> list[dict[str, Jso
         for task in _tasks(lane)
         for piece in task["pieces"]
         for attempt in piece["attempts"]
-    ]
-    return sorted(found, key=lambda attempt: attempt["startedAt"])
+    }
+    return sorted(found.values(), key=lambda attempt: attempt["startedAt"])
 
 
 def _attempt_url(media_id: str, task_id: str, piece: str, attempt: int) -> str:

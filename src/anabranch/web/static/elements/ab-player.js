@@ -93,7 +93,7 @@ const CONTROLS = `
     <media-play-button></media-play-button>
     <media-mute-button></media-mute-button>
     <media-volume-range></media-volume-range>
-    <media-time-display showduration></media-time-display>
+    <media-time-display showduration notoggle></media-time-display>
     <span class="spacer"></span>
     <media-captions-button></media-captions-button>
     <media-settings-menu-button><svg slot="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M10.3 3h3.4l.5 2.4 1.6.9 2.3-.8 1.7 3-1.8 1.6v1.8l1.8 1.6-1.7 3-2.3-.8-1.6.9-.5 2.4h-3.4l-.5-2.4-1.6-.9-2.3.8-1.7-3L6 11.9v-1.8L4.2 8.5l1.7-3 2.3.8 1.6-.9zM12 8.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6z" fill-rule="evenodd"></path></svg></media-settings-menu-button>
@@ -193,6 +193,8 @@ export class Player extends HTMLElement {
     controller.prepend(video);
     for (const waiting of this.querySelectorAll("[data-waiting]")) waiting.remove();
     this.append(controller);
+    // It says whether it is checked, which a button cannot be.
+    controller.querySelector("media-captions-button").setAttribute("role", "switch");
     if (native) video.src = local(record.hlsUrl);
     for (const name of ["loadedmetadata", "durationchange"]) video.addEventListener(name, () => this.#arrive());
     // Who has begun to watch stays where he is.

@@ -81,14 +81,18 @@ export class Scale {
   }
 }
 
-/** The bars of a lane, earlier tasks of the branch first. */
+/** The bars of a lane, earlier tasks of the branch first. What one took over from another is shown as the later one's. */
 function barsOf(lane) {
-  const tasks = [...(lane.earlier ?? []).map((task) => ({ ...task, earlier: true })), lane];
-  return tasks.flatMap((task) =>
-    task.pieces.flatMap((piece) =>
-      piece.attempts.map((attempt) => ({ ...attempt, piece: piece.name, taskId: task.taskId, earlier: task.earlier })),
-    ),
-  );
+  const found = new Map();
+  for (const task of [...lane.earlier, lane]) {
+    for (const piece of task.pieces) {
+      for (const attempt of piece.attempts) {
+        const bar = { ...attempt, piece: piece.name, taskId: task.taskId, isEarlier: task !== lane };
+        found.set(`${piece.name} ${attempt.attempt} ${attempt.startedAt}`, bar);
+      }
+    }
+  }
+  return [...found.values()];
 }
 
 /** Rows, so that what was done at the same time is not drawn over each other. */
@@ -200,7 +204,7 @@ export class Timeline extends HTMLElement {
     const end = bar.endedAt ?? now;
     const changed = element.dataset.status !== bar.status;
     element.dataset.status = bar.status;
-    element.classList.toggle("is-earlier", Boolean(bar.earlier));
+    element.classList.toggle("is-earlier", bar.isEarlier);
     const place = { "--from": scale.at(bar.startedAt), "--to": scale.at(end), "--row": bar.row, "--done": bar.progress };
     for (const [name, value] of Object.entries(place)) element.style.setProperty(name, String(value));
     const speed = bar.speed ? `, at ${bar.speed.toFixed(1)} times the speed of life` : "";

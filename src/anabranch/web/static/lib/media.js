@@ -16,11 +16,14 @@ class Row extends EventTarget {
       const there = await get(`/media/${id}`).catch((error) => error.status !== 404);
       if (!there) this.dispatchEvent(new Event("gone"));
     };
-    const changed = (record) => {
-      this.#last = record;
-      this.dispatchEvent(new CustomEvent("change", { detail: record }));
-    };
-    listen(`/media/${id}/events?since=${FROM_NOW}`, { progress: changed, lost: gone }, new AbortController().signal);
+    const handlers = { progress: (record) => this.tell(record), lost: gone };
+    listen(`/media/${id}/events?since=${FROM_NOW}`, handlers, new AbortController().signal);
+  }
+
+  /** Have all that listen know how it is now, from whoever was told first. */
+  tell(record) {
+    this.#last = record;
+    this.dispatchEvent(new CustomEvent("change", { detail: record }));
   }
 
   /** Hear of each change, and at once of what is known, for as long as the signal is not aborted. */
