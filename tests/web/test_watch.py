@@ -276,14 +276,17 @@ def test_a_private_film_is_played_by_signed_addresses(site: Server, page: Page) 
 
 
 def test_a_film_that_becomes_private_plays_on(site: Server, page: Page) -> None:
-    media_id = site.upload(clips.spoken(30), title="Half open")
+    media_id = site.upload(clips.spoken(75), title="Half open")
     site.media(media_id, "ready", "failed")
     open_page(page, site, media_id)
+    # So much it reads ahead; what is asked for while it becomes private may be refused, and is asked for again.
+    until(lambda: page.evaluate("() => document.querySelector('ab-player').video.buffered.end(0)") > 25, 30)
+    page.wait_for_timeout(500)
     page.get_by_role("button", name="Make it private").click()
     until(lambda: site.get(f"/media/{media_id}")["private"], 10)
     until(lambda: page.locator(".urls code").first.inner_text().startswith(f"{site.url}/signed/"), 10)
     # What is further on is not buffered yet, and its open address is refused now.
-    page.evaluate("() => { const player = document.querySelector('ab-player'); player.seek(29); player.video.play(); }")
+    page.evaluate("() => { const player = document.querySelector('ab-player'); player.seek(74); player.video.play(); }")
     until(lambda: video(page, "ended"), 30)
 
 

@@ -33,4 +33,8 @@ HASHES = (
     "VJnVbqNRyX0jCFZEJ4ltrffJx26lCuyVbNYdioxBwzQ=",  # media-tooltip
 )
 
-POLICY = {"style-src": " ".join(["'self'", *(f"'sha256-{one}'" for one in HASHES)])}
+POLICY = {
+    "style-src": " ".join(["'self'", *(f"'sha256-{one}'" for one in HASHES)]),
+    # hls.js empties a track of captions by loading an empty one.
+    "media-src": "'self' blob: data:",
+}

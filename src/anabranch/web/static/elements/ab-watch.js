@@ -93,7 +93,7 @@ class Watch extends HTMLElement {
     for (const field of form.elements) field.defaultValue = field.value;
     if (form.dataset.done) say(form.dataset.done);
     // The player must not go on with addresses that are refused from now on.
-    if (answer?.id === this.dataset.media) follow(this.dataset.media).tell(answer);
+    if (answer?.object === "media") follow(this.dataset.media).tell(answer);
     if (form.dataset.then) return location.assign(form.dataset.then);
     await this.#refresh();
     this.querySelector("ab-timeline")?.load();
