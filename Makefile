@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-quick check lock openapi bench clean
+.PHONY: help setup demo serve test test-quick check lock openapi pictures bench clean
 
 # List the targets.
 help:
@@ -53,6 +53,10 @@ lock: setup
 # Write docs/openapi.json anew, after a change of the API.
 openapi: setup
 	$(BIN)/python scripts/write_openapi.py
+
+# Take the pictures of the page that the README shows anew.
+pictures: setup
+	ANABRANCH_PICTURES=docs/pictures $(BIN)/pytest -q tests/web/test_pictures.py
 
 # Measure, each a little: the engine, the main job and HLS against bare tools, workers, growth, fairness, the server, …
 bench: setup

@@ -110,6 +110,7 @@ def test_failures_are_of_a_day_and_repairable_where_no_newer_task_is(database: s
     begin(database, "task_5", pieces=1, media_id="med_3")
     first, second = overview.failures(database)
     assert (first.code, first.count, first.hint, first.last_at) == ("disk_full", 3, "Free some.", held.ms)
+    assert first.message == "No room."
     assert set(first.media_ids) == {"med_1", "med_2"}
     assert (second.code, second.count, second.hint, second.media_ids) == ("encode_failed", 1, "", ("med_1",))
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
-from scripts.make_sample import make_sample
 
 from anabranch.media import ffmpeg
 from tests import clips, samples
@@ -30,18 +29,37 @@ PHONE: Any = {"width": 375, "height": 812}
 LEAST_BYTES = 8_000
 
 
+# Generated, so that the pictures may be shown anywhere.
+NOON = "gradients=s=1280x720:speed=0.03:nb_colors=4:type=spiral:seed=5:c0=#0d3b55:c1=#0b6a69:c2=#63cbc2:c3=#f5d9a0"
+DAWN = "gradients=s=1280x720:speed=0.02:nb_colors=4:type=radial:seed=11:c0=#13293d:c1=#8a5bb5:c2=#f2a65a:c3=#ffe9c7"
+LIFE = "life=s=320x180:mold=25:ratio=0.12:death_color=#0b6a69:life_color=#f5d9a0:mold_color=#06302f:seed=7"
+
+
+def drawn(name: str, source: str, seconds: float) -> Path:
+    """A film that ffmpeg draws, with a real voice."""
+    inputs = ("-f", "lavfi", "-i", f"{source}:r=25", "-i", str(samples.speech_wav()))
+    coded = (
+        "-vf",
+        "scale=1280:720:flags=neighbor,format=yuv420p",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-c:a",
+        "aac",
+    )
+    return clips.make(name, *inputs, "-map", "0:v", "-map", "1:a", "-t", f"{seconds:g}", *coded)
+
+
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server with films of all sorts, and the one of them that is shown."""
-    folder = tmp_path_factory.mktemp("shown")
-    make_sample(folder / "sample.mp4", 40)
-    with serving(folder / "home", ANABRANCH_OPEN_ACCESS="1") as server:
+    with serving(tmp_path_factory.mktemp("shown"), ANABRANCH_OPEN_ACCESS="1") as server:
         ids = [
             server.upload(clips.no_index(), title="Sent from a train"),
             server.upload(samples.speech_wav(), title="A Tale of Two Cities"),
-            server.upload(samples.bikes_mp4(), title="The street in the morning"),
-            server.upload(samples.animation_mp4(), title="The rabbit wakes up"),
-            server.upload(folder / "sample.mp4", title="Film and street, read aloud"),
+            server.upload(drawn("dawn.mp4", DAWN, 12), title="The river at dawn"),
+            server.upload(drawn("life.mp4", LIFE, 40), title="Life on a grid, with a voice"),
         ]
         for media_id in ids:
             server.media(media_id, "ready", "failed")
@@ -100,12 +118,12 @@ def test_the_library_while_a_film_is_worked_on(
     server, film = shown
     page.goto("/")
     expect(card(page, film).locator(".card-poster")).to_be_visible()
-    media_id = server.upload(clips.plain(60, "1280x720", "30", "minute.mp4"), title="Just uploaded")
+    media_id = server.upload(drawn("noon.mp4", NOON, 44), title="The river at noon")
     percent = card(page, media_id).locator(".chip")
     until(lambda: percent.count() and 20 < int(percent.inner_text().removesuffix(" %")) < 90, 60)
     take(page, taken, tmp_path, "library")
     page.goto("/operations")
-    expect(page.locator(".doing", has_text="Just uploaded").first).to_be_visible()
+    expect(page.locator(".doing", has_text="The river at noon").first).to_be_visible()
     take(page, taken, tmp_path, "operations")
     server.media(media_id, "ready")
 

@@ -82,7 +82,8 @@ def test_a_card_says_the_same_from_server_and_browser() -> None:
         "renditions": [{"name": "720p"}, {"name": "480p"}],
         "error": None,
     }
-    failed = {"name": "gif-preview", "status": "failed", "error": {"code": "x", "message": "No room."}}
+    full = {"code": "x", "message": "No room. Free some.", "hint": "Free some."}
+    failed = {"name": "gif-preview", "status": "failed", "error": full}
     rows = [
         plain,
         {**plain, "title": None},

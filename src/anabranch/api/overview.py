@@ -75,7 +75,7 @@ class FailureView(BaseModel):
 
     code: str
     count: int
-    message: str = Field(description="Of the last of them.")
+    message: str = Field(description="Of the last of them, without the advice.")
     advice: str
     lastAt: int  # noqa: N815
     mediaIds: list[str] = Field(description="Where it is still so: what POST /media/retry can repair.")  # noqa: N815

@@ -66,7 +66,7 @@ class Failure:
     Attributes:
         code: of the error.
         count: how many tasks.
-        message: of the last of them.
+        message: of the last of them, without what to do.
         hint: what it says to do, or empty.
         last_at: when the last of them did.
         media_ids: the media rows in which this is still so, and can be repaired; the newest of them.
@@ -174,12 +174,13 @@ def failures(database: sa.Engine) -> list[Failure]:
 
 def _failure(code: str, rows: list[sa.Row[Any]], current: set[str]) -> Failure:
     last = rows[0].error or {}
+    hint = last.get("hint") or ""
     repairable = dict.fromkeys(str(row.media_id) for row in rows if row.media_id and row.id in current)
     return Failure(
         code=code,
         count=len(rows),
-        message=last.get("message", ""),
-        hint=last.get("hint", ""),
+        message=str(last.get("message", "")).removesuffix(hint).rstrip(),
+        hint=hint,
         last_at=rows[0].finished_at,
         media_ids=tuple(repairable)[:_MOST_MEDIA],
     )

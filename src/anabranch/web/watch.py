@@ -248,8 +248,7 @@ def _split(error: dict[str, Json] | None) -> dict[str, Json] | None:
     """An error with what to do about it apart from what happened."""
     if error is None:
         return None
-    hint = error.get("hint") or ""
-    return {**error, "message": str(error["message"]).removesuffix(hint).rstrip(), "hint": hint}
+    return {**error, "message": words.what(error), "hint": error.get("hint") or ""}
 
 
 def _notices(record: dict[str, Json], lanes: list[dict[str, Json]], media_id: str) -> list[Notice]:

@@ -1,6 +1,6 @@
 // A media row as the library shows it. The server makes the same of it: src/anabranch/web/cards.py.
 
-import { branch, duration, percent, status, titleOf } from "./words.js";
+import { branch, duration, percent, status, titleOf, what } from "./words.js";
 
 export function view(media, now = Date.now()) {
   const working = media.status === "processing";
@@ -20,8 +20,8 @@ export function view(media, now = Date.now()) {
 function facts(media) {
   const wrong = media.branches
     .filter((one) => one.status === "failed" || one.status === "cancelled")
-    .map((one) => `${branch(one.name)}: ${one.error?.message ?? status(one.status)}`);
-  if (!wrong.length && media.error) wrong.push(media.error.message);
+    .map((one) => `${branch(one.name)}: ${what(one.error) || status(one.status)}`);
+  if (!wrong.length && media.error) wrong.push(what(media.error));
   if (wrong.length) return wrong.join(" ");
   return media.renditions.map((one) => one.name).join(" · ") || (media.kind === "audio" ? "Sound only" : "");
 }

@@ -16,6 +16,10 @@ export const status = (name) => STATUSES[name?.toLowerCase()] ?? name;
 export const named = (work) => work.title || work.mediaId || work.taskId;
 // A task of no film has no page.
 export const watch = (id) => (id ? `/watch/${id}` : "");
+export const what = (error) => {
+  const [said, hint] = [error?.message ?? "", error?.hint ?? ""];
+  return (hint && said.endsWith(hint) ? said.slice(0, -hint.length) : said).trimEnd();
+};
 export const titleOf = (media) => media.title || media.id;
 
 export function duration(seconds) {
