@@ -292,7 +292,7 @@ def test_a_person_sees_how_each_branch_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("clip", "code"),
     [
-        (lambda: clips.posing("only words"), "not_media"),
+        pytest.param(lambda: clips.posing("only words"), "not_media", marks=pytest.mark.slow),
         pytest.param(lambda: clips.posing(""), "empty_file", marks=pytest.mark.slow),
         pytest.param(clips.no_index, "truncated", marks=pytest.mark.slow),
         (lambda: Path("/nowhere/film.mp4"), "source_missing"),
@@ -312,7 +312,7 @@ def test_a_source_that_cannot_be_used_is_told_and_leaves_nothing(clip: Any, code
 @pytest.mark.parametrize(
     ("status", "code", "tries"),
     [
-        (404, "source_not_found", 1),
+        pytest.param(404, "source_not_found", 1, marks=pytest.mark.slow),
         pytest.param(403, "source_forbidden", 1, marks=pytest.mark.slow),
         pytest.param(500, "source_unreachable", 4, marks=pytest.mark.slow),
     ],
@@ -373,6 +373,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_half_written(small_disk: Pat
     assert not list((small_disk / "out/.anabranch/storage").rglob("*.m4s"))
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
     status, _, err = finish(command("run", clips.plain(), "-o", tmp_path, ANABRANCH_CPU_SLOTS="none"))
     assert status == 1
@@ -394,6 +395,7 @@ def test_help_comes_without_what_work_needs(arguments: list[str]) -> None:
     assert [name for name in HEAVY if name in imported] == []
 
 
+@pytest.mark.slow
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     def keys(*arguments: object) -> tuple[int, str, str]:
         return finish(command("keys", *arguments, ANABRANCH_HOME=str(tmp_path)))

@@ -142,6 +142,7 @@ def test_events_are_listed_in_the_order_in_which_they_came_whatever_their_ids(se
     assert server.api.get("/v1/events?after=nope").json()["code"] == "invalid_cursor"
 
 
+@pytest.mark.slow
 def test_a_failed_task_is_done_when_its_run_is_done_again(server: Server, tmp_path: Path) -> None:
     with elsewhere(tmp_path) as url:
         made = server.post("/tasks", {"input": f"{url}/late.mp4", "kind": "image"})

@@ -52,6 +52,7 @@ def test_a_form_upload_becomes_a_record_with_four_branches(server: Server) -> No
     assert anyone.get(source["url"].replace("/signed/" + source["url"].split("/")[4], "/outputs")).status_code == 403
 
 
+@pytest.mark.slow
 def test_a_bare_body_and_an_address_are_uploads_too(server: Server, plain_url: str) -> None:
     raw = server.upload(clips.plain(), title="Raw")
     fetched = server.post("/media", {"url": plain_url, "title": "Fetched"})["id"]

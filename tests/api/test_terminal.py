@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from tests.api.served import Server
 
+# Each command is a process of its own, and takes a second to begin.
+pytestmark = pytest.mark.slow
+
 # What would turn text red, clear the screen, end the line, turn the text around, or be taken for markup.
 HOSTILE = "a \x1b[31mred\x1b[2J film\nof [bold]two\u202e lines[/nothing]"
 ESCAPE = "\x1b"
@@ -171,7 +174,6 @@ def test_runs_are_listed_shown_and_cancelled(own: Server, ready: str) -> None:
     assert own.api.delete(f"/media/{media_id}").status_code == 200
 
 
-@pytest.mark.slow
 def test_a_listing_goes_over_as_many_pages_as_it_takes(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         said = typed(server, "media", "ls")
@@ -182,7 +184,6 @@ def test_a_listing_goes_over_as_many_pages_as_it_takes(tmp_path: Path) -> None:
         assert len(json_of(server, "media", "ls")) == 20
 
 
-@pytest.mark.slow
 def test_files_and_addresses_are_added_and_waited_for(own: Server, plain_url: str) -> None:
     plain, words = clips.plain(), clips.posing("no film")
     said = typed(own, "media", "add", plain, plain_url, "--wait", "--json")
@@ -209,7 +210,6 @@ def test_a_source_that_cannot_be_read_does_not_keep_the_others_from_being_added(
     assert own.get(f"/media/{said.out.split()[0]}")["title"] == "posing.mp4"
 
 
-@pytest.mark.slow
 def test_a_terminal_sees_the_upload_and_then_the_branches_move(own: Server) -> None:
     code, seen = typed_in_terminal(own, "media", "add", clips.plain(4), "--wait")
     assert code == 0
@@ -232,7 +232,6 @@ def test_what_is_kept_of_an_upload_that_a_terminal_watches_is_its_id_alone(own: 
     assert own.get(f"/media/{media_id}")["title"] == "caf?.mp4"
 
 
-@pytest.mark.slow
 def test_an_upload_goes_on_where_it_was_when_the_line_drops(own: Server, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(os.urandom(3_000_000))
@@ -392,7 +391,6 @@ def test_a_tail_ends_quietly_with_its_reader_and_with_ctrl_c(own: Server, ready:
     assert (process.returncode, err) == (130, "")
 
 
-@pytest.mark.slow
 def test_a_tail_misses_nothing_when_the_server_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as server, Line(server.port) as line:
         process = start(server, "events", "--json", "--url", line.url)

@@ -71,6 +71,7 @@ def test_there_is_no_attempt_that_was_not_made(server: Server, plain_media: str)
     assert server.api.get(f"/tasks/{task}/attempts/render/0").json()["code"] == "invalid_request"
 
 
+@pytest.mark.slow
 def test_a_failed_attempt_says_what_was_run_why_it_failed_and_what_to_do(troubled: Troubled) -> None:
     server = troubled.server
     troubled.fails_at("palettegen")

@@ -176,6 +176,7 @@ async def test_debounced_events_start_one_run_with_the_last_of_them(tmp_path: Pa
     assert took_s > 1.6
 
 
+@pytest.mark.slow
 async def test_a_debounce_that_never_rests_ends_at_its_timeout(tmp_path: Path) -> None:
     client = new_client()
 

@@ -196,6 +196,7 @@ async def test_a_storyboard_that_fails_does_not_keep_the_film_from_playing(
     assert seen["storyboard failed"] == 4
 
 
+@pytest.mark.slow
 async def test_a_branch_that_fails_twice_costs_the_others_nothing(
     tmp_path: Path, performed: Callable[..., Counter[str]]
 ) -> None:
@@ -253,6 +254,7 @@ async def test_sound_alone_is_ready_without_pictures(tmp_path: Path) -> None:
     assert branch(record, "poster-image")["reason"] == "no_video_stream"
 
 
+@pytest.mark.slow
 async def test_the_same_upload_is_done_once(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
     counted = performed()
     first, _, _ = await run(tmp_path, clips.plain())

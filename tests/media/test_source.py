@@ -100,6 +100,7 @@ def test_a_server_that_does_not_answer_is_given_up(httpserver: HTTPServer, tmp_p
     assert raised.value.code == "source_timeout"
 
 
+@pytest.mark.slow
 def test_an_address_that_leads_in_circles_is_refused(httpserver: HTTPServer, tmp_path: Path) -> None:
     httpserver.expect_request("/a").respond_with_response(Response(status=302, headers={"Location": "/a"}))
     with pytest.raises(SourceError) as raised:

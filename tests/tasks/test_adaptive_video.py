@@ -64,6 +64,7 @@ def numbers(source: Path, scratch: Path) -> list[int]:
     return [sum((frame[320 * 48 + 40 * bit + 20] > 128) << bit for bit in range(8)) for frame in frames]
 
 
+@pytest.mark.slow
 def test_a_film_becomes_a_package_that_others_can_read(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
