@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.functions.fan_out import Send
     from anabranch.settings import Settings
 
 APP_ID = "anabranch"
@@ -67,10 +68,12 @@ class App:
         """Hand the webhooks that are due to the engine."""
         await webhooks.announce(self.database, self._tell)
 
+    async def send(self, name: str, events: Mapping[str, dict[str, Any]]) -> None:
+        """Give the engine events of a name, by their ids."""
+        await self.engine.send([Event(name, data, id=event_id) for event_id, data in events.items()])
+
     async def _tell(self, delivery_ids: list[str]) -> None:
-        await self.engine.send(
-            [Event("webhook/delivery.created", {"deliveryId": one}, id=f"{one}.created") for one in delivery_ids]
-        )
+        await self.send("webhook/delivery.created", {f"{one}.created": {"deliveryId": one} for one in delivery_ids})
 
 
 @asynccontextmanager
@@ -94,7 +97,7 @@ async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = Engine(database, retry_scale=settings.retry_scale, signing_key=key)
         app = App(settings, database, storage, workshop, engine, asgi)
-        functions = build_functions(client, database, workshop, app.announce, settings)
+        functions = build_functions(client, database, workshop, app.send, app.announce, settings)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
@@ -123,6 +126,7 @@ def build_functions(
     client: inngest.Inngest,
     database: sa.Engine,
     workshop: Workshop,
+    send: Send,
     announce: Callable[[], Awaitable[None]],
     settings: Settings,
 ) -> Functions:
@@ -140,7 +144,7 @@ def build_functions(
             do_task,
             process_task.create_discard(client, do_task, workshop),
             upload,
-            fan_out.create_close(client, upload, database, announce),
+            fan_out.create_close(client, upload, database, send, announce),
             deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
         ],
     )

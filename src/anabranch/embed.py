@@ -20,7 +20,7 @@ from anabranch.settings import read_settings
 from anabranch.tasks.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
     from pathlib import Path
 
     from anabranch.catalog.tasks import Task
@@ -61,17 +61,16 @@ class Anabranch:
     def functions(self, client: inngest.Inngest) -> list[inngest.Function[Any]]:
         """The functions, to be served by the SDK's `serve` with the client's own ones."""
 
+        async def send(name: str, events: Mapping[str, dict[str, Any]]) -> None:
+            await client.send([inngest.Event(name=name, data=data, id=one) for one, data in events.items()])
+
         async def tell(delivery_ids: list[str]) -> None:
-            events = [
-                inngest.Event(name="webhook/delivery.created", data={"deliveryId": one}, id=f"{one}.created")
-                for one in delivery_ids
-            ]
-            await client.send(list(events))
+            await send("webhook/delivery.created", {f"{one}.created": {"deliveryId": one} for one in delivery_ids})
 
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
-        return build_functions(client, self._database, self._workshop, announce, self.settings).all
+        return build_functions(client, self._database, self._workshop, send, announce, self.settings).all
 
     def media(self, media_id: str) -> dict[str, Json] | None:
         """The media record, or None."""

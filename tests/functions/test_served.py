@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SIGNING_KEY = "signkey-test-12345678"
 
 
-async def quiet() -> None:
+async def quiet(*_: object) -> None:
     """Nobody is to be told of anything."""
 
 
@@ -51,7 +51,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, sa.Engine]]:
     client = inngest.Inngest(
         app_id="anabranch", is_production=True, signing_key=SIGNING_KEY, logger=logging.getLogger("x")
     )
-    functions = build_functions(client, database, workshop, quiet, settings)
+    functions = build_functions(client, database, workshop, quiet, quiet, settings)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, functions.all)
     with socket.socket() as free:

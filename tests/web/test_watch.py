@@ -279,9 +279,11 @@ def test_a_film_that_becomes_private_plays_on(site: Server, page: Page) -> None:
     media_id = site.upload(clips.spoken(75), title="Half open")
     site.media(media_id, "ready", "failed")
     open_page(page, site, media_id)
-    # So much it reads ahead; what is asked for while it becomes private may be refused, and is asked for again.
-    until(lambda: page.evaluate("() => document.querySelector('ab-player').video.buffered.end(0)") > 25, 30)
-    page.wait_for_timeout(500)
+    # What is asked for while it becomes private may be refused, and is asked for again; so it has read ahead by then.
+    ahead = "() => document.querySelector('ab-player').video.buffered.end(0)"
+    until(lambda: page.evaluate(ahead) > 25, 30)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(ahead) < 50
     page.get_by_role("button", name="Make it private").click()
     until(lambda: site.get(f"/media/{media_id}")["private"], 10)
     until(lambda: page.locator(".urls code").first.inner_text().startswith(f"{site.url}/signed/"), 10)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from anabranch.catalog.branches import Branch
 
+    # Gives an engine events of a name, by their ids.
+    Send = Callable[[str, Mapping[str, dict[str, Any]]], Awaitable[None]]
+
 Json = Any
 Body = dict[str, Json]
 
@@ -108,9 +111,18 @@ def create_close(
     client: inngest.Inngest,
     fan_out: inngest.Function[dict[str, Json]],
     database: sa.Engine,
+    send: Send,
     announce: Callable[[], Awaitable[None]],
 ) -> inngest.Function[None]:
-    """The function that ends an upload whose run was cancelled: its branches, and then its media row."""
+    """The function that ends an upload whose run was cancelled: its branches, and then its media row.
+
+    Args:
+        client: the app that it belongs to.
+        fan_out: the function whose runs it ends.
+        database: holds the catalog.
+        send: gives events to the engine.
+        announce: hands webhooks that are due to the engine.
+    """
 
     @client.create_function(
         fn_id="close-upload",
@@ -124,8 +136,8 @@ def create_close(
         cancelled: Any = ctx.event.data
         upload = _read(cancelled["event"]["data"])
         ids = [_task_id(cancelled["run_id"], branch) for branch in upload.branches]
-        told = [inngest.Event(name="task/cancelled", data={"id": task_id}) for task_id in ids]
-        await ctx.step.send_event("cancel", told)
+        told = {f"{task_id}.cancelled": {"id": task_id} for task_id in ids}
+        await ctx.step.run("cancel", lambda: send("task/cancelled", told))
         # Whoever deletes media has its run cancelled first; then there is nothing to close.
         await ctx.step.sleep("deletion", _DELETED_WITHIN)
 

@@ -11,6 +11,7 @@ import { follow } from "../lib/media.js";
 // A signed address lives an hour.
 const RENEW_MS = 30 * 60 * 1000;
 const AGAIN_MS = 2000;
+const AHEAD_S = 30;
 const TRIES = 5;
 const CLOSE_S = 0.05;
 const SIGNED = /\/(?:outputs|signed\/[^/]+)\//;
@@ -211,6 +212,8 @@ export class Player extends HTMLElement {
       enableWorker: false,
       startPosition: this.#wanted ?? 0,
       capLevelToPlayerSize: true,
+      // So far it reads ahead, and not to the end of what perhaps nobody watches.
+      maxMaxBufferLength: AHEAD_S,
       xhrSetup: (xhr, url) => xhr.open("GET", this.#fresh(url), true),
     });
     this.#hls = hls;
