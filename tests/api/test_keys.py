@@ -27,6 +27,19 @@ def test_a_key_is_shown_once_opens_the_api_and_is_revoked(server: Server) -> Non
     assert made["key"].encode() not in (server.home / "anabranch.db").read_bytes()
 
 
+@pytest.mark.slow
+def test_a_stream_ends_when_its_key_does(server: Server) -> None:
+    made = server.post("/keys", {"name": "who listens"})
+    headers = {"authorization": f"Bearer {made['key']}"}
+    with httpx2.stream("GET", f"{server.url}/events", headers=headers, timeout=40) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry")
+        server.api.delete(f"/keys/{made['id']}").raise_for_status()
+        # It comes to its end, and does not only fall silent.
+        for _ in lines:
+            pass
+
+
 def test_a_key_that_was_told_once_is_not_told_to_who_asks_twice(server: Server) -> None:
     asked = [server.post("/keys", {"name": "twice"}, 201, **{"idempotency-key": "twice"}) for _ in range(2)]
     assert asked[0]["id"] != asked[1]["id"]

@@ -154,8 +154,9 @@ def test_an_upload_ends_with_its_run_when_that_is_cancelled(server: Server) -> N
     until(lambda: not any(media_id in line for line in server.children()), 5)
     row = server.media(media_id, "ready", "degraded", "failed")
     assert (row["status"], row["error"]["code"]) == ("failed", "cancelled")
-    server.post(f"/media/{media_id}/retry", status=200)
-    assert server.media(media_id, "ready", "degraded", "failed")["status"] == "ready"
+    # Its run done again is its upload done again.
+    server.post(f"/v1/runs/{run['id']}/rerun")
+    assert server.media(media_id, "ready")["error"] is None
 
 
 @pytest.mark.slow

@@ -162,6 +162,8 @@ def test_an_idempotency_key_makes_one_task_of_repeated_requests(server: Server, 
     assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
     other = server.api.post("/tasks", json={**body, "kind": "video"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    elsewhere = server.api.post("/tasks?page=2", json=body, headers=headers)
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency_key_reused")
     wrong = {"idempotency-key": f"wrong-{time.time()}"}
     assert server.api.post("/tasks", json={"kind": "image"}, headers=wrong).status_code == 422
     assert server.api.post("/tasks", json=body, headers=wrong).status_code == 201
@@ -189,6 +191,8 @@ def test_a_listing_is_read_page_by_page_in_both_directions(server: Server, plain
     assert listed("status=pending&status=succeeded&status=processing") == ids[::-1]
     assert listed("kind=video") == []
     assert server.api.get("/tasks?after=nonsense").json()["code"] == "invalid_cursor"
+    # Whoever sends events names the media.
+    assert server.api.get("/media?after=med_1").status_code == 200
     assert server.api.get("/tasks?limit=101").status_code == 422
     assert server.api.get("/tasks?status=lost").json()["code"] == "invalid_request"
 

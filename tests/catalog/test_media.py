@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch import clock, migrations
-from anabranch.catalog import media, tasks
+from anabranch.catalog import changes, media, tasks
 from anabranch.catalog.tasks import Task
 from anabranch.database import open_database
 
@@ -46,3 +46,10 @@ def test_an_id_may_be_used_again_after_its_media_was_deleted(database: sa.Engine
     assert media.open_for(database, poster(clock.now_ms() + 1))
     assert media.get(database, "med_1") is not None
     assert tasks.get(database, "task_1") is not None
+
+
+def test_who_was_away_is_told_of_every_row_that_has_changed_however_many(database: sa.Engine) -> None:
+    for number in range(300):
+        media.create(database, f"med_{number}", "/film.mp4")
+    assert len(changes.media_since(database, 0)) == 300
+    assert changes.media_since(database, changes.latest(database)) == []

@@ -106,13 +106,16 @@ def test_failures_are_of_a_day_and_repairable_where_no_newer_task_is(database: s
         tasks.fail(database, f"task_{number}", full)
     begin(database, "task_4", "poster-image", pieces=1, media_id="med_1")
     tasks.fail(database, "task_4", {"code": "encode_failed", "message": "broke", "retryable": True})
+    # What is no branch cannot be done again as one.
+    begin(database, "task_9", "thumb", pieces=1, media_id="med_9")
+    tasks.fail(database, "task_9", {"code": "encode_failed", "message": "broke", "retryable": True})
     # The third was done again.
     begin(database, "task_5", pieces=1, media_id="med_3")
     first, second = overview.failures(database)
     assert (first.code, first.count, first.hint, first.last_at) == ("disk_full", 3, "Free some.", held.ms)
     assert first.message == "No room."
     assert set(first.media_ids) == {"med_1", "med_2"}
-    assert (second.code, second.count, second.hint, second.media_ids) == ("encode_failed", 1, "", ("med_1",))
+    assert (second.code, second.count, second.hint, second.media_ids) == ("encode_failed", 2, "", ("med_1",))
 
 
 def test_each_chunk_counts_for_its_share_of_the_film_in_the_last_hour(database: sa.Engine, held: Clock) -> None:
@@ -127,6 +130,14 @@ def test_each_chunk_counts_for_its_share_of_the_film_in_the_last_hour(database: 
     # The first ended fifty minutes ago and was begun before the hour.
     assert (round(pace.media_s), pace.window_s) == (600, 3600)
     assert pace.minutes_per_hour == pytest.approx(10)
+    # Done again from its last chunk on: the others are in both tasks, and were made once.
+    held.go(1)
+    begin(database, "task_2", pieces=3, media_id="med_1")
+    for name in ("chunk-0", "chunk-1"):
+        row = attempts.completed(database, "task_1", name)
+        assert row is not None
+        attempts.take_over(database, "task_2", row, {})
+    assert round(overview.throughput(database).media_s) == 600
     held.go(30)
     pace = overview.throughput(database)
     assert (round(pace.media_s), pace.window_s) == (500, 3600)

@@ -140,3 +140,14 @@ def test_what_a_killed_process_left_is_neither_listed_nor_kept(tmp_path: Path) -
     assert list(folder.keys("")) == []
     folder.sweep()
     assert not (tmp_path / "a" / "b.partial").exists()
+
+
+def test_a_folder_counts_its_bytes_once_and_whatever_lies_in_it(tmp_path: Path) -> None:
+    store = FileStorage(tmp_path / "root")
+    assert store.size_bytes() == 0
+    film = tmp_path / "film"
+    film.write_bytes(b"x" * 1000)
+    store.put("media/a/one.mp4", film, "video/mp4")
+    store.put("media/b/same.mp4", film, "video/mp4")
+    (tmp_path / "root" / ".nfs of nobody").write_bytes(b"y" * 10)
+    assert store.size_bytes() == 1010

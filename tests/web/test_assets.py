@@ -58,6 +58,15 @@ def test_every_page_lets_nothing_in_from_elsewhere(site: Server) -> None:
         assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.text)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/watch/%01", "/watch/%3F", "/watch/..%2F..", "/operations?view=runs&run=%0A", "/operations?view=runs&run=.."],
+)
+def test_an_address_of_nothing_is_told_to_be_one(site: Server, path: str) -> None:
+    answer = anyone.get(site.url + path)
+    assert (answer.status_code, "not_found" in answer.text) == (404, True)
+
+
 @pytest.mark.slow
 def test_a_wheel_carries_the_page_and_building_from_what_it_was_made_of_fetches_nothing(tmp_path: Path) -> None:
     copy = tmp_path / "anabranch"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-PASSWORD = "correct horse battery"
+# It may begin as keys do, and end with a blank.
+PASSWORD = "ab_initio battery "
 
 
 @pytest.fixture(scope="module")

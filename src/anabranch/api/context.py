@@ -24,7 +24,8 @@ Json = Any
 _bearer = HTTPBearer(auto_error=False, description="A key of this server; `anabranch keys create NAME` makes one.")
 _session = APIKeyCookie(name=cookies.NAME, auto_error=False, description="What `POST /session` gives to a browser.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_CURSOR = re.compile(r"[a-z]+_[0-9a-z]{10,40}")
+# Clients may name media themselves.
+_CURSOR = re.compile(r"[a-z]+_[A-Za-z0-9_.-]{1,200}")
 
 
 def _app(request: fastapi.Request) -> App:

@@ -56,7 +56,8 @@ async def _once(
     if owner is None:
         # The route itself says what is wrong with who asks.
         return await handle(request)
-    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).hexdigest()
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    fingerprint = hashlib.sha256(asked + await request.body()).hexdigest()
     earlier, claimed_at = await asyncio.to_thread(
         answers.claim, app.database, owner, key, fingerprint, alive_since=app.opened_at
     )

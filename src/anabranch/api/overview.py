@@ -122,16 +122,9 @@ class Stored:
         """The bytes of all objects."""
         with self._lock:
             if time.monotonic() >= self._due:
-                self._bytes = sum(map(self._size, self._app.storage.keys("")))
+                self._bytes = self._app.storage.size_bytes()
                 self._due = time.monotonic() + _STORED_FOR_S
             return self._bytes
-
-    def _size(self, key: str) -> int:
-        try:
-            return self._app.storage.path(key).stat().st_size
-        except FileNotFoundError:
-            # It was deleted meanwhile.
-            return 0
 
 
 @router.get("/overview", operation_id="getOverview", response_model=OverviewView)

@@ -93,6 +93,8 @@ async def retry_all(
     created_before: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
 ) -> JSONResponse:
     """Do all failed branches again of the media rows that match; with ids in the body, of those of them."""
+    if branch is not None:
+        _check_branch(branch)
     named = None if body is None else list(dict.fromkeys(body.ids))
     ids = await asyncio.to_thread(
         media.ids,
@@ -104,11 +106,16 @@ async def retry_all(
     )
     retried: dict[str, list[str]] = {}
     for media_id in ids:
-        names = await asyncio.to_thread(_failed_branches, app, media_id, error_code)
-        names = [name for name in names if branch in (None, name)]
-        if names:
-            await _retry(app, media_id, names)
-            retried[media_id] = names
+        try:
+            names = await asyncio.to_thread(_failed_branches, app, media_id, error_code)
+            names = [name for name in names if branch in (None, name)]
+            if names:
+                await _retry(app, media_id, names)
+                retried[media_id] = names
+        except Problem as problem:
+            # It was deleted meanwhile.
+            if problem.status != 404:
+                raise
     there = await asyncio.to_thread(media.ids, app.database, among=named) if named else []
     return JSONResponse({"media": retried, "missing": [one for one in named or () if one not in there]})
 

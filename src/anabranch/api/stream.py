@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import fastapi
@@ -14,7 +15,7 @@ from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
 from anabranch import clock
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import Caller, Running, caller_of
 from anabranch.api.media import show
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog import changes, media
@@ -31,6 +32,7 @@ router = fastapi.APIRouter(tags=["stream"], responses=RESPONSES)
 _LOOK_EVERY_S = 0.5
 _SILENT_FOR_S = 15.0
 _LATE_MS = 5000
+_ASK_AGAIN_S = 15.0
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events, for as long as the client listens.", "content": {"text/event-stream": {}}}
 }
@@ -40,16 +42,22 @@ _Since = Annotated[int | None, Query(ge=0, le=2**53, description="The same, for 
 
 @router.get("/media/{media_id}/events", operation_id="streamMedia", response_class=StreamingResponse, responses=_STREAM)
 async def stream_media(
-    media_id: str, app: Running, _: Caller, last_event_id: _LastEventId = None, since: _Since = None
+    media_id: str,
+    request: fastapi.Request,
+    app: Running,
+    _: Caller,
+    last_event_id: _LastEventId = None,
+    since: _Since = None,
 ) -> StreamingResponse:
     """What happens to one media row: its changes, and between them `progress` with the whole status."""
     if await asyncio.to_thread(show, app, media_id) is None:
         raise Problem("media_not_found", 404, f"There is no media {media_id}.")
-    return _respond(_follow(app, _start(last_event_id, since, 0), One(app, media_id), media_id))
+    return _respond(_follow(app, request, _start(last_event_id, since, 0), One(app, media_id), media_id))
 
 
 @router.get("/events", operation_id="streamAll", response_class=StreamingResponse, responses=_STREAM)
 async def stream_all(
+    request: fastapi.Request,
     app: Running,
     _: Caller,
     last_event_id: _LastEventId = None,
@@ -59,7 +67,7 @@ async def stream_all(
     """What happens to all media and tasks, from now on or from where the client was."""
     newest = await asyncio.to_thread(changes.latest, app.database)
     number = _start(last_event_id, since, newest)
-    return _respond(_follow(app, number, Moving(app, number) if progress else None))
+    return _respond(_follow(app, request, number, Moving(app, number) if progress else None))
 
 
 def _start(last_event_id: str | None, since: int | None, otherwise: int) -> int:
@@ -118,17 +126,22 @@ class Moving:
         if self._looked_at is not None:
             # A transaction that began before the last look may have ended after it.
             return set(media.moving(self._app.database, self._looked_at - _LATE_MS))
-        missed = {one.media_id for one in changes.since(self._app.database, self._number) if one.media_id}
-        return missed | set(media.moving(self._app.database, None))
+        return set(changes.media_since(self._app.database, self._number)) | set(media.moving(self._app.database, None))
 
 
 async def _follow(
-    app: App, number: int, statuses: One | Moving | None, media_id: str | None = None
+    app: App, request: fastapi.Request, number: int, statuses: One | Moving | None, media_id: str | None = None
 ) -> AsyncIterator[str]:
     # Where the stream is, before anything has happened: who loses the connection now goes on from here.
     yield f"retry: 1000\nid: {number}\n\n"
     silent_s = 0.0
+    asked_at = time.monotonic()
     while True:
+        if time.monotonic() - asked_at > _ASK_AGAIN_S:
+            # A key that was revoked, or a session that has ended, opens nothing any more: what is open closes.
+            if await asyncio.to_thread(caller_of, app, request) is None:
+                return
+            asked_at = time.monotonic()
         # The status first: it may then be older than the changes that are told, and never tells what they have not.
         news = await asyncio.to_thread(statuses.look) if statuses is not None else []
         spoke = False

@@ -117,6 +117,13 @@ def since(database: sa.Engine, number: int, *, media_id: str | None = None, limi
         return [Change(**row._mapping) for row in connection.execute(found)]
 
 
+def media_since(database: sa.Engine, number: int) -> list[str]:
+    """The ids of the media rows that have changed after a number."""
+    found = sa.select(changes.c.media_id).distinct().where(changes.c.number > number, changes.c.media_id.is_not(None))
+    with database.connect() as connection:
+        return list(connection.scalars(found))
+
+
 def latest(database: sa.Engine) -> int:
     """The number of the newest change, 0 when there is none."""
     with database.connect() as connection:

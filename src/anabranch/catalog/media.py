@@ -160,9 +160,11 @@ def assemble(database: sa.Engine, media_id: str) -> dict[str, Json]:
         else:
             status, error = _status(errors)
             values["progress"] = media.c.progress if status == "failed" else 100.0
+        # One that had ended is told of when it ended otherwise now: its run was done again.
+        ended_otherwise = media.c.status.in_(("degraded", "failed")) & (media.c.status != status)
         changed = connection.execute(
             media.update()
-            .where(media.c.id == media_id, media.c.status == "processing")
+            .where(media.c.id == media_id, (media.c.status == "processing") | ended_otherwise)
             .values(status=status, error=error, updated_at=clock.now_ms(), **values)
         )
         seen = _record(connection, media_id)

@@ -21,6 +21,7 @@ _HOUR_MS = 3600 * 1000
 _DAY_MS = 24 * _HOUR_MS
 # The branch whose pace is the pace of the whole.
 _FILM = BRANCHES[0].step_id
+_BRANCHES = [branch.step_id for branch in BRANCHES]
 _NOT_ENDED = tasks.c.finished_at.is_(None)
 _MOST_MEDIA = 100
 
@@ -160,7 +161,7 @@ def failures(database: sa.Engine) -> list[Failure]:
     # Of a branch that was done again only the newest task counts.
     newest = (
         sa.select(sa.func.max(tasks.c.id))
-        .where(tasks.c.media_id.in_(sa.select(tasks.c.media_id).where(lately)), tasks.c.ref.is_not(None))
+        .where(tasks.c.media_id.in_(sa.select(tasks.c.media_id).where(lately)), tasks.c.ref.in_(_BRANCHES))
         .group_by(tasks.c.media_id, tasks.c.ref)
     )
     by_code: dict[str, list[sa.Row[Any]]] = defaultdict(list)
@@ -197,6 +198,8 @@ def throughput(database: sa.Engine) -> Throughput:
             attempts.c.ended_at > now - _HOUR_MS,
             attempts.c.status == "completed",
             attempts.c.piece != "join",
+            # What was taken over from an earlier task counted then.
+            attempts.c.started_at >= tasks.c.created_at,
             tasks.c.ref == _FILM,
         )
     )

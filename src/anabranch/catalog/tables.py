@@ -34,7 +34,7 @@ media = sa.Table(
     # percent, 0 to 100; it never goes back
     sa.Column("progress", sa.Float, nullable=False, server_default="0"),
     sa.Column("created_at", Timestamp, nullable=False),
-    sa.Column("updated_at", Timestamp, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False, index=True),
 )
 
 tasks = sa.Table(
@@ -64,7 +64,7 @@ tasks = sa.Table(
     sa.Column("started_at", Timestamp),
     # null until it has ended; what has not, and what has lately, is found by it
     sa.Column("finished_at", Timestamp, index=True),
-    sa.Column("updated_at", Timestamp, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False, index=True),
 )
 
 # Beside the tasks, since it is large and only their work needs it.

@@ -18,6 +18,8 @@ Json = Any
 # Who presses tab does not wait longer than this.
 _PATIENCE_S = 2.0
 _NEWEST = 100
+# Zsh evaluates what it is offered, and whoever sends events names the media.
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def media_ids(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -53,7 +55,7 @@ def _ask(ctx: typer.Context, incomplete: str, path: str, about: Callable[[Json],
         found = [(str(row["id"]), _harmless(about(row))) for row in rows]
     except Exception:  # noqa: BLE001  (whatever it is, it must not be printed into the line that is being typed)
         return []
-    return [(id_, text) for id_, text in found if id_.startswith(incomplete)]
+    return [(id_, text) for id_, text in found if id_.startswith(incomplete) and _PLAIN.fullmatch(id_)]
 
 
 def _harmless(text: str) -> str:

@@ -77,7 +77,7 @@ def _line(event: Event) -> Text:
     line.append(f"{event.number:>6}  ", style="dim")
     line.append(f"{_clock(at)}  ", style="dim")
     line.append(output.status(event.name).plain.ljust(_LONGEST_NAME), style=output.status(event.name).style)
-    line.append(f"  {seen['task_id'] or seen['media_id']}  {output.printable(_gist(event.name, data))}".rstrip())
+    line.append(output.printable(f"  {seen['task_id'] or seen['media_id']}  {_gist(event.name, data)}").rstrip())
     return line
 
 

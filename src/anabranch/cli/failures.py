@@ -64,8 +64,9 @@ def each(things: Iterable[str], do: Callable[[str], T]) -> tuple[list[T], int]:
             done.append(do(thing))
         except AnabranchError as error:
             tell(error)
-            code = code or exit_code(error)
-            if code in (3, 4):
+            this = exit_code(error)
+            code = code or this
+            if this in (3, 4):
                 # The next ones would be told the same.
                 break
     return done, code

@@ -92,7 +92,7 @@ def cancel_run(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Cancel runs, and what they have invoked."""
+    """Cancel runs. Of an upload, its branches end too."""
     from anabranch.cli.client import Server
 
     with Server(url, key) as server:

@@ -6,7 +6,8 @@ import errno
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,7 +15,6 @@ from anabranch.errors import FinalError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PARTIAL = ".partial"
 _BLOCK_BYTES = 1 << 20
@@ -82,11 +82,23 @@ class FileStorage:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`; what a killed process left half-written is not among them."""
-        folder = self._root / prefix.rpartition("/")[0]
-        for path in folder.rglob("*"):
-            key = path.relative_to(self._root).as_posix()
-            if key.startswith(prefix) and path.suffix != _PARTIAL and path.is_file():
-                yield key
+        # A folder may go while it is walked through: what was deleted takes its folders with it.
+        for folder, _, names in os.walk(self._root / prefix.rpartition("/")[0]):
+            for name in names:
+                key = Path(folder, name).relative_to(self._root).as_posix()
+                if key.startswith(prefix) and not name.endswith(_PARTIAL):
+                    yield key
+
+    def size_bytes(self) -> int:
+        """How much room all of it takes. What several keys share, and what is no object of ours, counts once."""
+        seen: dict[tuple[int, int], int] = {}
+        for folder, _, names in os.walk(self._root):
+            for name in names:
+                # It may be gone by now.
+                with suppress(OSError):
+                    found = Path(folder, name).lstat()
+                    seen[found.st_dev, found.st_ino] = found.st_size
+        return sum(seen.values())
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written. Only while nobody else writes here."""

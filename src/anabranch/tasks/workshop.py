@@ -565,8 +565,9 @@ class Workshop:
         found = attempts.results(self._database, task.id)
         done = {name: result for name, (status, result) in found.items() if status == "completed"}
         is_branch = task.media_id is not None and named(task.ref) is not None
-        was_joined = any(row.piece == "join" for row in attempts.of_task(self._database, task.id))
-        if task.status != "failed" or not is_branch or not done or was_joined:
+        made = attempts.of_task(self._database, task.id)
+        unfit = any(row.piece == "join" and (row.error or {}).get("code") == "verify_failed" for row in made)
+        if task.status != "failed" or not is_branch or not done or unfit:
             return False
         kept: dict[str, str] = {}
         _moved(done, f"{prefix_of(task)}/", "", kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import fastapi
 import httpx2
@@ -26,6 +27,17 @@ class RefusedError(Exception):
         self.status = status
         self.code = str(problem.get("code", "internal_error"))
         self.message = str(problem.get("detail", "The server did not say what is wrong."))
+
+
+def at(*parts: str) -> str:
+    """The path of these parts, whatever a person has put into one.
+
+    Raises:
+        RefusedError: `not_found`, when one is no name of anything.
+    """
+    if any(part in ("", ".", "..") for part in parts):
+        raise RefusedError(404, {"code": "not_found", "detail": "There is nothing at this address."})
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 class Client:

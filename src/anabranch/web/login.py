@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import fastapi
@@ -14,7 +15,7 @@ from anabranch.web.rendering import THEME_COOKIE, THEMES
 
 router = fastapi.APIRouter(include_in_schema=False)
 
-_KEY_BEGINS = "ab_"
+_KEY = re.compile(r"ab_live_\w+")
 _A_YEAR_S = 365 * 24 * 3600
 
 
@@ -29,9 +30,9 @@ async def show_login(
 @router.post("/login")
 async def log_in(request: fastapi.Request, api: Asked, page: Rendered, form: Posted) -> Response:
     """Begin a session, and go on to where the person wanted to be."""
-    secret = form.one("secret").strip()
+    secret = form.one("secret")
     there = _own_path(form.one("next"))
-    body = {"key": secret} if secret.startswith(_KEY_BEGINS) else {"password": secret}
+    body = {"key": secret.strip()} if _KEY.fullmatch(secret.strip()) else {"password": secret}
     try:
         answer = await api.answer("POST", "/session", json=body)
     except RefusedError as error:

@@ -9,7 +9,7 @@ import fastapi
 from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 
-from anabranch.web.client import Client, RefusedError
+from anabranch.web.client import Client, RefusedError, at
 from anabranch.web.context import Asked, Posted, Rendered
 
 if TYPE_CHECKING:
@@ -58,21 +58,21 @@ async def show_operations(
 @router.post("/operations/retry")
 async def retry(api: Asked, page: Rendered, form: Posted) -> Response:
     """Do again what has failed with one code."""
-    await api.answer("POST", "/media/retry", json={"ids": form.every("ids")})
+    await api.answer("POST", "/media/retry", query={"error_code": form.one("code")}, json={"ids": form.every("ids")})
     return RedirectResponse(page.here("/operations?done=retried"), 303)
 
 
 @router.post("/operations/replay")
 async def replay(api: Asked, page: Rendered, form: Posted) -> Response:
     """Tell an address again what it was told."""
-    await api.answer("POST", f"/webhooks/deliveries/{form.one('id')}/replay")
+    await api.answer("POST", at("webhooks", "deliveries", form.one("id"), "replay"))
     return RedirectResponse(page.here("/operations?view=webhooks&done=replayed"), 303)
 
 
 @router.post("/operations/rerun")
 async def rerun(api: Asked, page: Rendered, form: Posted) -> Response:
     """Do a run again, from its beginning."""
-    answer = await api.answer("POST", f"/v1/runs/{form.one('id')}/rerun")
+    answer = await api.answer("POST", at("v1", "runs", form.one("id"), "rerun"))
     query = urlencode({"view": "runs", "run": answer.json()["data"]["id"], "done": "again"})
     return RedirectResponse(page.here(f"/operations?{query}"), 303)
 
@@ -80,7 +80,7 @@ async def rerun(api: Asked, page: Rendered, form: Posted) -> Response:
 @router.post("/operations/cancel")
 async def cancel(api: Asked, page: Rendered, form: Posted) -> Response:
     """Cancel a run."""
-    await api.answer("DELETE", f"/v1/runs/{form.one('id')}")
+    await api.answer("DELETE", at("v1", "runs", form.one("id")))
     query = urlencode({"view": "runs", "run": form.one("id"), "done": "cancelled"})
     return RedirectResponse(page.here(f"/operations?{query}"), 303)
 
@@ -106,7 +106,7 @@ async def create_key(request: fastapi.Request, api: Asked, page: Rendered, form:
 @router.post("/operations/keys/revoke")
 async def revoke_key(api: Asked, page: Rendered, form: Posted) -> Response:
     """End a key."""
-    await api.answer("DELETE", f"/keys/{form.one('id')}")
+    await api.answer("DELETE", at("keys", form.one("id")))
     return RedirectResponse(page.here("/operations?view=keys&done=revoked"), 303)
 
 
@@ -116,7 +116,7 @@ async def _now(api: Client, _: dict[str, str]) -> dict[str, Json]:
 
 async def _runs(api: Client, asked: dict[str, str]) -> dict[str, Json]:
     if asked["run"]:
-        return {"run": (await api.get(f"/v1/runs/{asked['run']}"))["data"], "rows": [], "older": None, "status": ""}
+        return {"run": (await api.get(at("v1", "runs", asked["run"])))["data"], "rows": [], "older": None, "status": ""}
     status = asked["status"] if asked["status"] in RUN_STATUSES else ""
     rows, more = await api.page("/v1/runs", status=status, after=asked["after"], limit=PAGE)
     older = _older("runs", rows, more=more, status=status)

@@ -13,5 +13,7 @@ depends_on = None
 def upgrade() -> None:
     """Create the indexes."""
     op.create_index(op.f("ix_tasks_finished_at"), "tasks", ["finished_at"], unique=False)
+    op.create_index(op.f("ix_tasks_updated_at"), "tasks", ["updated_at"], unique=False)
+    op.create_index(op.f("ix_media_updated_at"), "media", ["updated_at"], unique=False)
     op.create_index(op.f("ix_attempts_ended_at"), "attempts", ["ended_at"], unique=False)
     op.create_index("ix_events_received_at_id", "events", ["received_at", "id"], unique=False)
