@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.api.served import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WIDE: Any = {"width": 1280, "height": 820}
 PHONE: Any = {"width": 375, "height": 812}
