@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,26 @@ from tests.web.watching import card, drop, violations, watched
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page, Request
+    from playwright.sync_api import Browser, Page, Request, Route
 
     from tests.api.served import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LONG_MS = 90_000
+# A folder is dropped, of which one file cannot be read. Browsers let no script make one.
+FOLDER = """() => {
+  const file = (name, give) => ({ name, isFile: true, file: give });
+  const entries = [
+    file("locked.mp4", (_, refuse) => refuse(new DOMException("no", "NotReadableError"))),
+    file("fine.mp4", (give) => give(new File([new Uint8Array(9)], "fine.mp4", { type: "video/mp4" }))),
+  ];
+  const readEntries = (give) => give(entries.splice(0));
+  const folder = { name: "films", isDirectory: true, createReader: () => ({ readEntries }) };
+  const event = new Event("drop", { bubbles: true, cancelable: true });
+  event.dataTransfer = { types: ["Files"], items: [{ webkitGetAsEntry: () => folder }], files: [] };
+  document.querySelector("main").dispatchEvent(event);
+}"""
 
 
 def newest(site: Server) -> str:
@@ -105,6 +119,8 @@ def test_an_upload_can_be_paused_gone_on_with_and_given_up(page: Page, site: Ser
     page.get_by_role("button", name="Pause paused.mp4").click()
     said = page.locator(".job-said")
     expect(said).to_contain_text("Paused")
+    # What was pressed is gone, and the focus is at what has come in its place.
+    expect(page.get_by_role("button", name="Go on with paused.mp4")).to_be_focused()
     paused = said.inner_text()
     page.wait_for_timeout(1000)
     assert said.inner_text() == paused
@@ -114,9 +130,140 @@ def test_an_upload_can_be_paused_gone_on_with_and_given_up(page: Page, site: Ser
     expect(said).to_contain_text("left", timeout=LONG_MS)
     page.get_by_role("button", name="Cancel paused.mp4").click()
     expect(page.locator("ab-upload")).to_be_hidden()
+    expect(page.locator("#main")).to_be_focused()
     page.reload()
     expect(page.locator(".job")).to_have_count(0)
     assert [row for row in site.get("/media?limit=100") if row["title"] == "paused.mp4"] == []
+
+
+def test_an_upload_goes_on_where_it_was_when_the_server_cannot_say_for_a_while(
+    browser: Browser, site: Server, tmp_path: Path
+) -> None:
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    begun: list[str] = []
+    with watched(page, site.url) as wrong:
+        page.goto("/")
+        line = Line(page)
+        line.limit(40_000)
+        film = tmp_path / "asked-twice.mp4"
+        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        drop(page, film)
+        expect(page.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
+        page.get_by_role("button", name="Pause asked-twice.mp4").click()
+        expect(page.locator(".job-said")).to_contain_text("Paused")
+
+        def note(request: Request) -> None:
+            if request.method == "POST":
+                begun.append(request.url)
+
+        page.on("request", note)
+        refusals = iter([503, 502])
+
+        def ask(route: Route) -> None:
+            status = next(refusals, None) if route.request.method == "HEAD" else None
+            if status is None:
+                route.continue_()
+            else:
+                route.fulfill(status=status)
+
+        page.route("**/uploads/*", ask)
+        line.limit(-1)
+        page.get_by_role("button", name="Go on with asked-twice.mp4").click()
+        mine = page.locator(".card", has_text="asked-twice.mp4")
+        expect(mine.locator(".chip")).to_have_text("Ready", timeout=LONG_MS)
+        assert next(refusals, None) is None
+        assert all("50" in one for one in wrong), wrong
+        wrong.clear()
+    context.close()
+    assert begun == []
+
+
+def test_an_upload_that_the_server_has_forgotten_goes_up_anew(browser: Browser, site: Server, tmp_path: Path) -> None:
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    with watched(page, site.url) as wrong:
+        page.goto("/")
+        line = Line(page)
+        line.limit(40_000)
+        film = tmp_path / "forgotten.mp4"
+        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        with page.expect_response(lambda answer: answer.request.method == "POST") as created:
+            drop(page, film)
+        page.get_by_role("button", name="Pause forgotten.mp4").click()
+        expect(page.locator(".job-said")).to_contain_text("Paused")
+        gone = site.api.delete(created.value.headers["location"], headers={"tus-resumable": "1.0.0"})
+        assert gone.status_code == 204
+        line.limit(-1)
+        page.get_by_role("button", name="Go on with forgotten.mp4").click()
+        mine = page.locator(".card", has_text="forgotten.mp4")
+        expect(mine.locator(".chip")).to_have_text("Ready", timeout=LONG_MS)
+        assert all("404" in one or "410" in one for one in wrong), wrong
+        wrong.clear()
+    context.close()
+
+
+def test_without_locks_a_second_window_leaves_an_upload_to_the_first(
+    browser: Browser, site: Server, tmp_path: Path
+) -> None:
+    context = browser.new_context(base_url=site.url)
+    context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined })")
+    first, second = context.new_page(), context.new_page()
+    with watched(first, site.url), watched(second, site.url):
+        first.goto("/")
+        line = Line(first)
+        line.limit(40_000)
+        film = tmp_path / "without-locks.mp4"
+        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        drop(first, film)
+        expect(first.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
+        second.goto("/")
+        expect(second.locator(".job-said")).to_contain_text("Paused")
+        second.wait_for_timeout(500)
+        expect(second.locator(".job-said")).to_contain_text("Paused")
+        # It is the first one's, which has lost nothing of it.
+        line.limit(-1)
+        expect(first.locator(".job-said")).to_have_text("Ready", timeout=LONG_MS)
+        second.get_by_role("button", name="Go on with without-locks.mp4").click()
+        expect(second.locator("#said")).to_contain_text("in another window")
+        expect(second.locator("ab-upload")).to_be_hidden()
+    context.close()
+    assert len([row for row in site.get("/media?limit=100") if row["title"] == "without-locks.mp4"]) == 1
+
+
+def test_films_that_come_leave_a_page_of_cards_and_a_way_to_the_others(page: Page, site: Server, film: str) -> None:
+    record = site.get(f"/media/{film}")
+    # Newer than all that there are.
+    ids = [f"med_7{number:025d}" for number in range(30)]
+    told = "".join(f"event: progress\ndata: {json.dumps({**record, 'id': one, 'title': one})}\n\n" for one in ids)
+    page.route("**/events?progress=true**", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    page.goto("/")
+    expect(card(page, ids[-1])).to_be_visible()
+    expect(page.locator(".card")).to_have_count(24)
+    expect(page.locator(".card").last).to_have_attribute("data-id", ids[6])
+    older = page.get_by_role("link", name="Older")
+    expect(older).to_have_attribute("href", f"/?after={ids[6]}")
+    expect(page.get_by_role("link", name="Newest")).to_have_count(0)
+    # A search begins at its own newest, and clearing it comes back to what was shown.
+    page.goto("/?show=ready")
+    page.get_by_role("searchbox").fill("zyzzyva")
+    expect(page.get_by_text("Nothing has these words")).to_be_visible()
+    expect(older).to_be_hidden()
+    page.get_by_role("searchbox").fill("")
+    expect(card(page, film)).to_be_visible()
+    assert page.url == f"{site.url}/?show=ready"
+
+
+def test_one_file_that_cannot_be_read_leaves_the_others_of_its_folder(page: Page, site: Server) -> None:
+    page.goto("/")
+    page.wait_for_function("() => document.querySelector('ab-upload').matches(':defined')")
+    page.evaluate(FOLDER)
+    expect(page.locator("#said")).to_contain_text("locked.mp4 cannot be read.")
+    expect(page.locator(".job .job-name").filter(has_text="fine.mp4")).to_have_count(1)
+    expect(page.locator(".job-said")).to_have_text("Failed", timeout=LONG_MS)
+    for row in site.get("/media?limit=100"):
+        if row["title"] == "fine.mp4":
+            assert site.api.delete(f"/media/{row['id']}").status_code == 200
 
 
 def test_two_browsers_see_the_same_progress(browser: Browser, page: Page, site: Server) -> None:

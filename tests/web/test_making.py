@@ -116,6 +116,8 @@ def test_a_film_plays_on_its_page_while_it_is_made_and_bars_move(tmp_path: Path,
         # Without a click, without a reload, and long before it is done.
         until(lambda: page.evaluate("() => document.querySelector('ab-player').video?.currentTime > 0.2"), 120)
         assert server.get(f"/media/{media_id}")["status"] == "processing"
+        # The button that was pressed is gone; the player's own is in its place.
+        assert page.evaluate("() => document.activeElement.localName") == "media-play-button"
         assert moves_on(page)
         assert [one for one in page.evaluate(BARS) if one[3] == "running"]
         before = page.evaluate(BARS)

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from anabranch.web.styles import HASHES
 from tests import clips
@@ -16,7 +17,7 @@ from tests.web.watching import violations
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request, Route
 
     from tests.api.served import Server
 
@@ -257,6 +258,56 @@ def test_a_title_is_changed_while_the_film_plays_on(site: Server, spoken: str, p
     assert page.evaluate("() => window.stayed && !document.querySelector('ab-player').video.paused")
 
 
+def test_what_is_typed_stays_while_the_page_is_kept_up_to_date(site: Server, spoken: str, page: Page) -> None:
+    streams: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.resource_type == "eventsource":
+            streams.append(request.url)
+
+    page.on("request", note)
+    open_page(page, site, spoken)
+    title = page.get_by_label("Title", exact=True)
+    title.fill("Half a na")
+    title.press("ArrowLeft")
+    page.get_by_role("searchbox", name="Find in what is said").fill("wisdom")
+    title.focus()
+    # By somebody else.
+    for private in (True, False):
+        site.api.patch(f"/media/{spoken}", json={"private": private})
+        expect(page.get_by_role("button", name="Open it" if private else "Make it private")).to_be_visible()
+        expect(title).to_have_value("Half a na")
+        expect(title).to_be_focused()
+        assert title.evaluate("field => field.selectionStart") == len("Half a n")
+        expect(page.locator(".lines .found")).to_have_text("wisdom.")
+    # One for all elements: a browser has few.
+    assert len(streams) == 1
+
+
+def test_where_the_browser_plays_by_itself_a_refused_address_is_made_anew(
+    site: Server, spoken: str, page: Page
+) -> None:
+    page.add_init_script("""
+      HTMLVideoElement.prototype.webkitSetPresentationMode = () => {};
+      HTMLMediaElement.prototype.canPlayType = () => "maybe";
+    """)
+    asked: list[str] = []
+
+    def play_list(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) < 3:
+            route.fulfill(status=204)
+        else:
+            route.continue_()
+
+    page.route("**/*.m3u8", play_list)
+    page.goto(f"{site.url}/watch/{spoken}?t=4")
+    page.wait_for_function("() => document.querySelector('ab-player').video?.readyState >= 2")
+    assert video(page, "currentTime") == pytest.approx(4, abs=0.1)
+    assert len(asked) >= 3
+    expect(page.locator("ab-player track[kind=captions]")).to_have_count(1)
+
+
 def test_a_private_film_is_played_by_signed_addresses(site: Server, page: Page) -> None:
     media_id = site.upload(clips.spoken(), title="Nobody else's")
     site.media(media_id, "ready", "failed")
@@ -319,6 +370,8 @@ def test_all_of_it_is_there_without_scripts(site: Server, spoken: str, plain: Pa
     plain.get_by_label("Title", exact=True).fill("Without scripts")
     plain.get_by_role("button", name="Save").click()
     assert plain.get_by_role("heading", level=1).inner_text() == "Without scripts"
+    # What is still on its way when it becomes private is refused.
+    plain.wait_for_load_state("networkidle")
     plain.get_by_role("button", name="Make it private").click()
     assert site.get(f"/media/{spoken}")["private"] is True
     plain.get_by_role("button", name="Open it").click()

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from anabranch import clock
 from anabranch.web import cards
-from anabranch.web.client import RefusedError
+from anabranch.web.client import RefusedError, at
 from anabranch.web.context import Asked, Posted, Rendered, own_form
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def act_on_many(request: fastapi.Request, api: Asked, page: Rendered, form
 async def _still_there(api: Client, ids: list[str]) -> list[Json]:
     async def one(media_id: str) -> Json:
         try:
-            return await api.get(f"/media/{media_id}")
+            return await api.get(at("media", media_id))
         except RefusedError as error:
             if error.status == 404:
                 return None

@@ -12,7 +12,7 @@ import fastapi
 from fastapi.responses import RedirectResponse, Response
 
 from anabranch.web import facts, lines, words
-from anabranch.web.client import RefusedError
+from anabranch.web.client import RefusedError, at
 from anabranch.web.context import Asked, Posted, Rendered
 from anabranch.web.styles import POLICY
 
@@ -72,9 +72,9 @@ class Notice:
 @router.get("/watch/{media_id}")
 async def show_media(media_id: str, request: fastapi.Request, api: Asked, page: Rendered) -> Response:
     """A film and everything about it."""
-    record = await api.get(f"/media/{media_id}")
+    record = await api.get(at("media", media_id))
     timeline, probe, said = await asyncio.gather(
-        api.get(f"/media/{media_id}/timeline"), _probe(api, media_id), _transcript(api, page, record)
+        api.get(at("media", media_id, "timeline")), _probe(api, media_id), _transcript(api, page, record)
     )
     lanes = _lanes(record, timeline)
     return page.page(
@@ -88,6 +88,7 @@ async def show_media(media_id: str, request: fastapi.Request, api: Asked, page: 
         attempts=_attempts(lanes, media_id),
         notices=_notices(record, lanes, media_id),
         said=said,
+        language=next((one["language"] for one in record["files"] if one["ref"] == "audio-transcription"), None),
         silent=_reason(record, "audio-transcription"),
         outputs=[(name, what, why, record[name]) for name, what, why in _OUTPUTS if record.get(name)],
         renditions=[{**one, "rate": facts.bitrate(one.get("averageBps"))} for one in record["renditions"]],
@@ -102,9 +103,9 @@ async def show_attempt(
 ) -> Response:
     """An attempt: how it went, what was run, and what can be done now."""
     record, timeline, told = await asyncio.gather(
-        api.get(f"/media/{media_id}"),
-        api.get(f"/media/{media_id}/timeline"),
-        api.get(f"/tasks/{task_id}/attempts/{piece}/{attempt}"),
+        api.get(at("media", media_id)),
+        api.get(at("media", media_id, "timeline")),
+        api.get(at("tasks", task_id, "attempts", piece, str(attempt))),
     )
     lane = next((one for one in timeline["lanes"] for task in _tasks(one) if task["taskId"] == told["taskId"]), None)
     if lane is None:
@@ -129,8 +130,7 @@ async def act(media_id: str, api: Asked, page: Rendered, form: Posted) -> Respon
     Raises:
         RefusedError: the API's own, or `invalid_request`.
     """
-    here = f"/media/{media_id}"
-    branch = f"{here}/branches/{form.one('branch')}"
+    here = at("media", media_id)
     do = form.one("do")
     if do == "delete":
         await api.answer("DELETE", here)
@@ -142,9 +142,11 @@ async def act(media_id: str, api: Asked, page: Rendered, form: Posted) -> Respon
     elif do == "retry":
         await api.answer("POST", f"{here}/retry")
     elif do == "again":
-        await api.answer("POST", f"{branch}/retry", query={"from": form.one("piece")})
+        await api.answer(
+            "POST", at("media", media_id, "branches", form.one("branch"), "retry"), query={"from": form.one("piece")}
+        )
     elif do == "cancel":
-        await api.answer("POST", f"{branch}/cancel")
+        await api.answer("POST", at("media", media_id, "branches", form.one("branch"), "cancel"))
     else:
         raise RefusedError(422, {"code": "invalid_request", "detail": "The form does not say what to do."})
     return RedirectResponse(page.here(f"/watch/{media_id}"), 303)
@@ -152,7 +154,7 @@ async def act(media_id: str, api: Asked, page: Rendered, form: Posted) -> Respon
 
 async def _probe(api: Client, media_id: str) -> dict[str, Json] | None:
     try:
-        seen: dict[str, Json] = await api.get(f"/media/{media_id}/probe")
+        seen: dict[str, Json] = await api.get(at("media", media_id, "probe"))
     except RefusedError as error:
         # Nobody has looked into it yet, or what came was no film.
         if error.status != 404:

@@ -1,6 +1,6 @@
 // <ab-library>: keeps the cards as the server has the films, searches while one types, and acts on the selected ones.
 
-import { get, local, post } from "../lib/api.js";
+import { listing, local, post } from "../lib/api.js";
 import { fill, list } from "../lib/bind.js";
 import { view, writeSaid } from "../lib/card.js";
 import { follow } from "../lib/changes.js";
@@ -15,6 +15,7 @@ customElements.define("ab-library", class extends HTMLElement {
   #stop = new AbortController();
   #asked = new AbortController();
   #created = new Map();
+  #aheadMs = 0;
 
   connectedCallback() {
     const signal = this.#stop.signal;
@@ -22,7 +23,13 @@ customElements.define("ab-library", class extends HTMLElement {
     this.bulk = this.querySelector(".bulk");
     this.empty = this.querySelector("[data-empty]");
     this.notFound = this.querySelector("[data-not-found]");
+    this.pager = this.querySelector(".pager");
+    this.newest = this.pager.querySelector("[data-newest]");
+    this.older = this.pager.querySelector("[data-older]");
     this.query = this.dataset.q;
+    // Ages are by the server's clock. A page that one comes back to may have been written long ago.
+    const isBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+    if (!isBack) this.#aheadMs = Date.now() - Number(this.dataset.now);
     follow({
       progress: (media) => this.#show(media),
       "media.deleted": (change) => this.#remove(change.media_id),
@@ -50,13 +57,21 @@ customElements.define("ab-library", class extends HTMLElement {
     this.#asked.abort();
   }
 
+  get #now() {
+    return Date.now() - this.#aheadMs;
+  }
+
+  #all() {
+    return [...this.cards.querySelectorAll(":scope > .card")];
+  }
+
   #card(id) {
     return this.cards.querySelector(`:scope > [data-id="${CSS.escape(id)}"]`);
   }
 
   #write(card, media) {
     this.#created.set(media.id, media.createdAt);
-    fill(card, view(media));
+    fill(card, view(media, this.#now));
     // What is told of a change does not say where the words are: what was found stays.
     if ("snippet" in media || !this.query) writeSaid(card.querySelector("[data-said]"), media);
   }
@@ -70,25 +85,57 @@ customElements.define("ab-library", class extends HTMLElement {
     }
     const wanted = SHOWN[this.dataset.show];
     if (this.query || "past" in this.dataset || (wanted && !wanted.includes(media.status))) return;
+    // Newest first; ids sort by age.
+    const cards = this.#all();
+    const behind = cards.find((one) => one.dataset.id < media.id);
+    // What is older than all of these has its place on a page further on.
+    if (!behind && (cards.length >= PAGE || !this.older.hidden)) return;
     const made = this.cards.querySelector("template").content.firstElementChild.cloneNode(true);
     this.#write(made, media);
     made.dataset.id = media.id;
-    // Newest first; ids sort by age.
-    const behind = [...this.cards.querySelectorAll(":scope > .card")].find((one) => one.dataset.id < media.id);
     this.cards.insertBefore(made, behind ?? null);
     this.empty.hidden = true;
+    this.#trim();
+  }
+
+  /** Leave a page of cards; what somebody has selected or is at stays. */
+  #trim() {
+    for (const card of this.#all().slice(PAGE)) {
+      this.older.hidden = false;
+      if (card.querySelector(":checked") || card.contains(document.activeElement)) continue;
+      this.#created.delete(card.dataset.id);
+      card.remove();
+    }
+    this.#page();
+  }
+
+  /** Have the links below lead on from what is shown. */
+  #page() {
+    const last = this.#all().slice(0, PAGE).at(-1);
+    this.older.href = this.#address(last?.dataset.id);
+    this.newest.hidden = !("past" in this.dataset);
+    this.pager.hidden = this.older.hidden && this.newest.hidden;
+  }
+
+  /** Where the library shows the same: what is looked for, or else what is chosen on top. */
+  #address(after = "") {
+    const said = { ...(this.query ? { q: this.query } : { show: this.dataset.show }), after };
+    const query = new URLSearchParams(Object.entries(said).filter(([, value]) => value)).toString();
+    return local(query ? `/?${query}` : "/");
   }
 
   #remove(id) {
     this.#card(id)?.remove();
+    this.#created.delete(id);
     this.#count();
+    this.#page();
     if (!this.cards.querySelector(".card") && !this.query && !this.dataset.show) this.empty.hidden = false;
   }
 
   #age() {
-    for (const card of this.cards.querySelectorAll(":scope > .card")) {
+    for (const card of this.#all()) {
       const createdAt = this.#created.get(card.dataset.id);
-      if (createdAt) fill(card.querySelector("time"), { createdAt, age: Date.now() - createdAt });
+      if (createdAt) fill(card.querySelector("time"), { createdAt, age: Math.max(0, this.#now - createdAt) });
     }
   }
 
@@ -101,23 +148,26 @@ customElements.define("ab-library", class extends HTMLElement {
     if (words) query.set("q", words);
     else for (const status of SHOWN[this.dataset.show] ?? []) query.append("status", status);
     let rows;
+    let more;
     try {
-      rows = await get(`/media?${query}`, { signal: this.#asked.signal });
+      [rows, more] = await listing(`/media?${query}`, { signal: this.#asked.signal });
     } catch (error) {
       // Half a phrase is no query yet; and a newer question ends an older one.
       if (error.name !== "AbortError" && error.code !== "invalid_query") say(error.message, "bad");
       return;
     }
     this.query = words;
+    delete this.dataset.past;
+    this.#created.clear();
     list(this.cards, rows, { make: (card, media) => this.#write(card, media) });
     this.#count();
     document.querySelector(".head h1").textContent = words ? `Found for “${words}”` : "Library";
     document.title = `${words ? `${words} · ` : ""}Library · Anabranch`;
     const tabs = document.querySelector(".head .tabs");
     if (tabs) tabs.hidden = Boolean(words);
-    const pager = this.querySelector(".pager");
-    if (pager) pager.hidden = true;
-    history.replaceState(null, "", local(words ? `/?q=${encodeURIComponent(words)}` : "/"));
+    this.older.hidden = !more;
+    this.#page();
+    history.replaceState(null, "", this.#address());
     this.empty.hidden = rows.length > 0 || Boolean(words);
     this.notFound.hidden = rows.length > 0 || !words;
   }

@@ -64,6 +64,7 @@ class Qualities extends Choice {
   }
 }
 
+const BROKEN = "It cannot be played at the moment. Reload the page to try again.";
 const CONTROLS = `
   <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
   <media-settings-menu hidden anchor="auto">
@@ -106,7 +107,7 @@ const CONTROLS = `
 const isSafari = (video) =>
   "webkitSetPresentationMode" in video && video.canPlayType("application/vnd.apple.mpegurl") !== "";
 
-export class Player extends HTMLElement {
+class Player extends HTMLElement {
   /** @type {HTMLVideoElement | null} */
   video = null;
   #hls = null;
@@ -114,6 +115,7 @@ export class Player extends HTMLElement {
   #wanted = null;
   #whenReady = false;
   #tries = 0;
+  #brokeAt = 0;
   #base = "";
   #key = "";
   #stopping = new AbortController();
@@ -122,12 +124,13 @@ export class Player extends HTMLElement {
     const { signal } = this.#stopping;
     const asked = Number(new URLSearchParams(location.search).get("t"));
     if (asked > 0) this.#wanted = asked;
-    const button = this.querySelector("[data-play-when-ready]");
-    button?.addEventListener("click", () => {
+    this.addEventListener("click", (event) => {
+      if (!event.target.closest("[data-play-when-ready]")) return;
       this.#whenReady = !this.#whenReady;
-      button.setAttribute("aria-pressed", String(this.#whenReady));
-    });
-    if (button) button.hidden = false;
+      this.#sayWhenReady();
+    }, { signal });
+    // The button is the server's, and may have been put there anew.
+    this.addEventListener("ab-put", () => this.#sayWhenReady(), { signal });
     follow(this.dataset.media).listen((record) => this.#see(record), signal);
     // What the page was made with, so that playing does not wait for the stream.
     if (this.dataset.record) this.#see(JSON.parse(this.dataset.record));
@@ -156,7 +159,12 @@ export class Player extends HTMLElement {
     this.#tell();
   }
 
+  #sayWhenReady() {
+    this.querySelector("[data-play-when-ready]")?.setAttribute("aria-pressed", String(this.#whenReady));
+  }
+
   #see(record) {
+    const before = this.#record;
     this.#record = record;
     this.#base = prefix(record.hlsUrl) || this.#base;
     if (!record.playable) {
@@ -172,6 +180,8 @@ export class Player extends HTMLElement {
     }
     this.#key = key;
     if (!this.video) this.#open(record);
+    // Open addresses are refused from then on.
+    else if (before && before.private !== record.private) this.#readdress();
     this.#offerStoryboard(record);
     this.#offerCaptions(record);
   }
@@ -192,11 +202,22 @@ export class Player extends HTMLElement {
     const native = isSafari(video);
     if (!native) this.#attach(video, local(record.hlsUrl));
     controller.prepend(video);
-    for (const waiting of this.querySelectorAll("[data-waiting]")) waiting.remove();
+    let hadFocus = false;
+    for (const waiting of this.querySelectorAll("[data-waiting]")) {
+      hadFocus ||= waiting.contains(document.activeElement);
+      waiting.remove();
+    }
     this.append(controller);
+    if (hadFocus) controller.querySelector("media-play-button").focus({ preventScroll: true });
     // It says whether it is checked, which a button cannot be.
     controller.querySelector("media-captions-button").setAttribute("role", "switch");
-    if (native) video.src = local(record.hlsUrl);
+    if (native) {
+      video.addEventListener("error", () => this.#mendNative(video));
+      video.addEventListener("timeupdate", () => {
+        if (Math.abs(video.currentTime - this.#brokeAt) > 1) this.#tries = 0;
+      });
+      video.src = local(record.hlsUrl);
+    }
     for (const name of ["loadedmetadata", "durationchange"]) video.addEventListener(name, () => this.#arrive());
     // Who has begun to watch stays where he is.
     video.addEventListener("playing", () => (this.#wanted = null));
@@ -217,7 +238,9 @@ export class Player extends HTMLElement {
       xhrSetup: (xhr, url) => xhr.open("GET", this.#fresh(url), true),
     });
     this.#hls = hls;
-    const levels = () => hls.levels.map((level, index) => ({ ...sizes(level), id: String(index), index }));
+    // Of sound alone there is no quality to choose.
+    const levels = () =>
+      hls.levels.map((level, index) => ({ ...sizes(level), id: String(index), index })).filter((one) => one.height);
     const qualities = new Qualities((index) => (hls.currentLevel = index < 0 ? -1 : qualities[index].index));
     const sounds = new Choice(["addtrack", "removetrack"]);
     Object.defineProperty(video, "videoRenditions", { value: qualities });
@@ -250,12 +273,27 @@ export class Player extends HTMLElement {
     if (data.response?.code === 403) await this.#renew();
     if (!data.fatal || hls !== this.#hls) return;
     this.#tries += 1;
-    if (this.#tries > TRIES) return this.#close("It cannot be played at the moment. Reload the page to try again.");
+    if (this.#tries > TRIES) return this.#close(BROKEN);
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
     await new Promise((done) => setTimeout(done, AGAIN_MS * this.#tries));
     if (hls !== this.#hls) return;
     if (hls.levels.length) hls.startLoad();
     else hls.loadSource(local(this.#record.hlsUrl));
+  }
+
+  /** Safari says no more than that it failed; mostly since the addresses have ended. Go on by new ones, where it was. */
+  async #mendNative(video) {
+    if (video !== this.video) return;
+    this.#tries += 1;
+    if (this.#tries > TRIES) return this.#close(BROKEN);
+    const wasPlaying = !video.paused;
+    this.#wanted ??= video.currentTime;
+    this.#brokeAt = this.#wanted;
+    await new Promise((done) => setTimeout(done, AGAIN_MS * (this.#tries - 1)));
+    await this.#renew();
+    if (video !== this.video) return;
+    video.src = local(this.#record.hlsUrl);
+    if (wasPlaying) video.play().catch(() => {});
   }
 
   /** The row as it is now, with addresses that are signed anew. */
@@ -264,6 +302,15 @@ export class Player extends HTMLElement {
     if (record?.hlsUrl) {
       this.#record = record;
       this.#base = prefix(record.hlsUrl);
+      this.#readdress();
+    }
+  }
+
+  /** Have the tracks beside the film, and the pictures that they name, asked for by addresses that are valid now. */
+  #readdress() {
+    for (const track of this.video?.querySelectorAll("track") ?? []) {
+      const address = track.kind === "metadata" ? this.#record.storyboardUrl : this.#record.captionsUrl;
+      if (address) track.src = local(address);
     }
   }
 
@@ -303,6 +350,10 @@ export class Player extends HTMLElement {
   /** Captions of the package, or, when it was opened before there were any, those beside it. */
   #offerCaptions(record) {
     if (!this.video || !record.captionsUrl || this.dataset.captions !== undefined) return;
+    if (!this.#hls && !this.video.readyState) {
+      // The same where the browser reads it.
+      return this.video.addEventListener("loadedmetadata", () => this.#offerCaptions(this.#record), { once: true });
+    }
     const known = [...this.video.textTracks].some((track) => track.kind !== "metadata");
     if (known || (this.#hls && !this.#hls.levels.length)) {
       // What the package offers is known once it has been read.

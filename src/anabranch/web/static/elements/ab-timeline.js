@@ -20,7 +20,7 @@ const TICKS = 6;
 const LATE = 0.93;
 
 /** The time line: where on it a moment is, from 0 to 1, with long pauses taken out. */
-export class Scale {
+class Scale {
   constructor(spans, now, running) {
     const sorted = spans.map(([start, end]) => [start, end ?? now]).sort((one, other) => one[0] - other[0]);
     this.began = sorted[0]?.[0] ?? now;
@@ -106,7 +106,7 @@ function pack(bars) {
   return ends.length;
 }
 
-export class Timeline extends HTMLElement {
+class Timeline extends HTMLElement {
   #bars = new Map();
   #stopping = new AbortController();
   #asking = false;
@@ -183,9 +183,8 @@ export class Timeline extends HTMLElement {
     }
     this.#reachable();
     this.style.setProperty("--narrowest", `${widest * NARROWEST_PX}px`);
-    this.#drawAxis(scale, now);
+    this.#drawAxis(scale);
     if (this.#opened && OPEN.includes(this.#opened.dataset.status)) this.#fill(this.#opened, { quietly: true });
-    this.classList.toggle("is-running", this.running);
   }
 
   #place(track, key, bar, lane, scale, now) {
@@ -226,7 +225,7 @@ export class Timeline extends HTMLElement {
     if (pieces) pieces.textContent = `${done} of ${planned.length} pieces`;
   }
 
-  #drawAxis(scale, now) {
+  #drawAxis(scale) {
     const axis = this.querySelector("[data-axis]");
     const marks = scale.ticks().map((tick) => {
       const mark = document.createElement("span");
@@ -236,7 +235,6 @@ export class Timeline extends HTMLElement {
       return mark;
     });
     axis.replaceChildren(...(this.#bars.size ? marks : []));
-    this.style.setProperty("--now", String(scale.at(now)));
   }
 
   // One stop for the tab key in each lane; arrows do the rest.
@@ -320,7 +318,8 @@ export class Timeline extends HTMLElement {
     const before = this.panel.querySelector("[data-attempt]");
     if (before && quietly && before.innerHTML === told.innerHTML) return;
     // What somebody is reading or pressing is left alone until it has ended.
-    if (quietly && before?.contains(document.activeElement) && document.activeElement !== before.querySelector("h3")) return;
+    const running = OPEN.includes(told.querySelector(".chip").dataset.status);
+    if (quietly && running && before?.contains(document.activeElement) && document.activeElement !== before.querySelector("h3")) return;
     const hadFocus = before?.contains(document.activeElement);
     this.panel.replaceChildren(document.adoptNode(told));
     this.panel.hidden = false;

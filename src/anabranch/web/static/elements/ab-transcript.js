@@ -1,14 +1,12 @@
 // <ab-transcript>: what is said, as the page has it, made to follow the film. Words are marked as they are spoken,
 // a click on one goes there, and a search finds them.
 
-import { local } from "../lib/api.js";
-
 // How long somebody who scrolled is left alone before the text follows again.
 const LEFT_ALONE_MS = 6000;
 
 const plain = (text) => text.toLowerCase().normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, "");
 
-export class Transcript extends HTMLElement {
+class Transcript extends HTMLElement {
   #words = [];
   #now = -1;
   #found = [];
@@ -26,17 +24,17 @@ export class Transcript extends HTMLElement {
       this.list.addEventListener(name, () => (this.#scrolledAt = performance.now()), { signal, passive: true });
     }
     this.#addSearch(signal);
-    const answer = await fetch(local(this.dataset.src), { credentials: "same-origin", signal }).catch(() => null);
+    const answer = await fetch(this.dataset.src, { credentials: "same-origin", signal }).catch(() => null);
     if (!answer?.ok) return;
     this.#wrap((await answer.json()).words);
     this.player.addEventListener("ab-time", () => this.#follow(), { signal });
     this.#follow();
     this.#run(signal);
     const asked = new URLSearchParams(location.search).get("q");
-    if (asked) {
-      this.querySelector("input").value = asked;
-      this.#search();
-    }
+    const field = this.querySelector("input");
+    // What is typed already goes before what the address asks for.
+    field.value ||= asked ?? "";
+    if (field.value) this.#search();
     this.dataset.ready = "";
   }
 

@@ -13,11 +13,14 @@ const AT_ONCE = 3;
 const CHUNK_BYTES = 16 << 20;
 // A larger file is not kept for a reload: the browser would copy it first.
 const KEPT_BYTES = 256 << 20;
+const KEPT_IN_ALL_BYTES = 2 ** 30;
 const RETRY_MS = [0, 1000, 3000, 5000, 10_000, 20_000, 60_000];
 // How much of the past a rate is measured over.
 const RATE_MS = 8000;
 const DRAW_MS = 200;
 const SENDABLE = ["paused", "failed"];
+// What the server answers of an upload that it no longer has.
+const GONE = [404, 410];
 
 /** Sends to this page's own address, whatever name the server gives itself. */
 class OwnStack extends tus.DefaultHttpStack {
@@ -35,6 +38,9 @@ class Job {
     this.sent = row.sent ?? 0;
     this.error = "";
     this.media = null;
+    // Whether the browser's database has its row, and whether it was begun anew since it last went on.
+    this.stored = false;
+    this.anew = false;
     this.rates = [];
     this.over = new Promise((resolve) => { this.end = resolve; });
   }
@@ -83,6 +89,8 @@ customElements.define("ab-upload", class extends HTMLElement {
   #stop = new AbortController();
   #jobs = [];
   #drawing = 0;
+  #follows = false;
+  #copying = Promise.resolve();
 
   connectedCallback() {
     const signal = this.#stop.signal;
@@ -91,7 +99,6 @@ customElements.define("ab-upload", class extends HTMLElement {
     this.addEventListener("change", (event) => this.#chosenAgain(event), { signal });
     this.#listenForDrops(signal);
     this.#takeOverForm(signal);
-    follow({ progress: (media) => this.#tell(media) }, signal);
     addEventListener("online", () => {
       for (const job of this.#jobs) if (job.state === "failed") this.#go(job);
     }, { signal });
@@ -116,23 +123,39 @@ customElements.define("ab-upload", class extends HTMLElement {
     }
   }
 
-  async #begin(file) {
+  #begin(file) {
+    if (!file.size) return say(`${file.name} has no bytes.`, "bad");
     const row = {
       id: `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`,
       name: file.name, size: file.size, type: file.type, lastModified: file.lastModified,
-      url: null, mediaId: null, sent: 0, paused: false, kept: file.size <= KEPT_BYTES,
+      url: null, mediaId: null, sent: 0, paused: false, kept: false,
     };
-    if (!file.size) return say(`${file.name} has no bytes.`, "bad");
     const job = new Job(row, file);
-    this.#jobs.push(job);
+    this.#take(job);
     this.#own(row.id, job);
-    try {
-      if (row.kept) await kept.putFile(row.id, file);
-    } catch {
-      // A private window, or no room: it is uploaded all the same.
-      row.kept = false;
-    }
-    if (!this.#jobs.includes(job) || ["sent", "ended"].includes(job.state)) kept.forget(row.id).catch(() => {});
+    // One after another: the browser writes each to its disk. In a private window, or where there is no room, it is
+    // uploaded all the same.
+    this.#copying = this.#copying.then(() => this.#copy(job, file)).catch(() => {});
+  }
+
+  #take(job) {
+    this.#jobs.push(job);
+    // Not before: a stream is one of the few connections that a browser has for a server.
+    if (!this.#follows) follow({ progress: (media) => this.#tell(media) }, this.#stop.signal);
+    this.#follows = true;
+  }
+
+  /** Keep the file for a reload. */
+  async #copy(job, file) {
+    const { row } = job;
+    const isOver = () => !this.#jobs.includes(job) || ["sent", "ended"].includes(job.state);
+    if (row.size > KEPT_BYTES || isOver()) return;
+    const others = (await kept.every()).filter((one) => one.kept && one.id !== row.id);
+    if (others.reduce((sum, one) => sum + one.size, row.size) > KEPT_IN_ALL_BYTES) return;
+    await kept.putFile(row.id, file);
+    if (isOver()) return kept.forget(row.id);
+    row.kept = true;
+    this.#keep(job);
   }
 
   /** Work on an upload in one window at a time: another one goes on when this is closed. */
@@ -143,14 +166,17 @@ customElements.define("ab-upload", class extends HTMLElement {
         const row = await kept.one(id);
         if (!row || this.#stop.signal.aborted) return;
         job = new Job(row, await kept.file(id));
+        job.stored = true;
         row.kept = Boolean(job.file);
-        this.#jobs.push(job);
+        // Without locks another window may be sending it, which a person knows.
+        if (!navigator.locks && job.file) job.state = "paused";
+        this.#take(job);
       }
-      this.#keep(job);
+      if (given || navigator.locks) this.#keep(job);
       this.#next();
       await job.over;
     };
-    // Browsers have locks on https and localhost only. Elsewhere the server lets one window write at a time.
+    // Browsers have locks on https and localhost only. Elsewhere nothing goes on by itself after a reload.
     return navigator.locks ? navigator.locks.request(`anabranch-upload-${id}`, work) : work();
   }
 
@@ -163,7 +189,8 @@ customElements.define("ab-upload", class extends HTMLElement {
     job.row.paused = false;
     job.state = "waiting";
     job.error = "";
-    this.#keep(job);
+    // Without locks the row is looked at first.
+    if (navigator.locks) this.#keep(job);
     this.#next();
   }
 
@@ -176,26 +203,56 @@ customElements.define("ab-upload", class extends HTMLElement {
     this.#draw();
   }
 
-  #send(job) {
+  async #send(job) {
     job.state = "sending";
     job.rates = [];
+    const turn = (job.turn = Symbol("turn"));
+    if (!navigator.locks && !(await this.#isOurs(job))) return;
+    // It may have been paused or given up meanwhile.
+    if (job.turn !== turn || job.state !== "sending" || !this.#jobs.includes(job)) return;
     const { name, type, url } = job.row;
     job.upload = new tus.Upload(job.file, {
-      endpoint: "/uploads",
+      // Only for a new one. With it, an upload that cannot be asked for at the moment would begin anew, from byte 0.
+      endpoint: url ? null : "/uploads",
       uploadUrl: url,
       httpStack: new OwnStack(),
       chunkSize: CHUNK_BYTES,
       retryDelays: RETRY_MS,
       storeFingerprintForResuming: false,
       metadata: { filename: name, filetype: type || "application/octet-stream" },
-      onUploadUrlAvailable: () => { job.row.url = job.upload.url; this.#keep(job); },
+      onUploadUrlAvailable: () => {
+        job.row.url = job.upload.url;
+        job.upload.options.endpoint = null;
+        this.#keep(job);
+      },
       onAfterResponse: (_, answer) => { job.row.mediaId = answer.getHeader("X-Media-Id") || job.row.mediaId; },
       onProgress: (sent) => { job.progress(sent); this.#draw(); },
-      onChunkComplete: (_, accepted) => { job.row.sent = accepted; this.#keep(job); },
+      onChunkComplete: () => { job.anew = false; this.#keep(job); },
       onSuccess: () => this.#sent(job),
       onError: (error) => this.#failed(job, error),
     });
     job.upload.start();
+  }
+
+  /** Go on from where another window has come. Whether there is something to go on with: it may have finished it. */
+  async #isOurs(job) {
+    try {
+      const row = await kept.one(job.row.id);
+      if (row) {
+        job.row.url = row.url ?? job.row.url;
+        job.row.mediaId = row.mediaId ?? job.row.mediaId;
+      } else if (job.stored) {
+        this.#jobs = this.#jobs.filter((one) => one !== job);
+        job.end();
+        say(`${job.row.name} was uploaded or given up in another window.`);
+        this.#next();
+        return false;
+      }
+      this.#keep(job);
+    } catch {
+      // No database: no other window knows of it.
+    }
+    return true;
   }
 
   #sent(job) {
@@ -208,6 +265,13 @@ customElements.define("ab-upload", class extends HTMLElement {
   }
 
   #failed(job, error) {
+    if (job.row.url && !job.anew && GONE.includes(error.originalResponse?.getStatus())) {
+      Object.assign(job.row, { url: null, mediaId: null });
+      job.sent = 0;
+      job.anew = true;
+      this.#keep(job);
+      return this.#go(job);
+    }
     job.state = "failed";
     job.error = reason(error);
     this.#next();
@@ -236,7 +300,7 @@ customElements.define("ab-upload", class extends HTMLElement {
 
   #keep(job) {
     job.row.sent = job.sent;
-    kept.put(job.row).catch(() => {});
+    kept.put(job.row).then(() => { job.stored = true; }, () => {});
   }
 
   #tell(media) {
@@ -319,12 +383,26 @@ customElements.define("ab-upload", class extends HTMLElement {
       this.#drawing = 0;
       const jobs = this.#jobs.map((job) => job.view());
       const open = jobs.filter((job) => job.open).length;
+      const focused = this.contains(document.activeElement) ? document.activeElement : null;
+      const place = this.#rows().findIndex((one) => one.contains(focused));
       this.hidden = jobs.length === 0;
       const finished = jobs.length - open;
       const sum = open ? `Uploading ${open}` : `${finished} uploaded`;
       fill(this.querySelector(".tray-head"), { sum, finished });
       list(this.list, jobs);
+      if (focused && (!focused.isConnected || focused.closest("[hidden]"))) this.#focusNear(place);
     }, DRAW_MS);
+  }
+
+  #rows() {
+    return [...this.list.querySelectorAll(":scope > .job")];
+  }
+
+  /** The button that had the focus is gone: go on at the one in its place, or else at the next upload. */
+  #focusNear(place) {
+    const rows = this.#rows();
+    const button = (rows[place] ?? rows.at(-1))?.querySelector("button:not([hidden])");
+    (button ?? (this.hidden ? document.getElementById("main") : this)).focus({ preventScroll: true });
   }
 });
 
@@ -350,16 +428,20 @@ async function dropped(transfer) {
   return (await Promise.all(entries.map(within))).flat();
 }
 
+/** The files in an entry. What cannot be read is said, and the others go up. */
 async function within(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader();
   const found = [];
-  for (;;) {
-    // A folder is told in portions; an empty one is the last.
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) break;
-    found.push(...some);
+  try {
+    if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    const reader = entry.createReader();
+    for (;;) {
+      // A folder is told in portions; an empty one is the last.
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) break;
+      found.push(...some);
+    }
+  } catch {
+    say(`${entry.name} cannot be read.`, "bad");
   }
-  const files = (await Promise.all(found.filter((one) => !one.name.startsWith(".")).map(within))).flat();
-  return files;
+  return (await Promise.all(found.filter((one) => !one.name.startsWith(".")).map(within))).flat();
 }

@@ -29,12 +29,13 @@ class Watch extends HTMLElement {
   #stopping = new AbortController();
   #asking = null;
   #shown = "";
+  #leaving = false;
 
   connectedCallback() {
     const { signal } = this.#stopping;
     const row = follow(this.dataset.media);
     row.listen((record) => this.#see(record), signal);
-    row.addEventListener("gone", () => location.assign(this.dataset.library), { signal });
+    row.addEventListener("gone", () => this.#leaving || location.assign(this.dataset.library), { signal });
     this.addEventListener("submit", (event) => this.#submit(event), { signal });
   }
 
@@ -73,7 +74,7 @@ class Watch extends HTMLElement {
     for (const fresh of page.querySelectorAll("[data-live]")) {
       const now = comparable(fresh);
       const old = document.getElementById(fresh.id);
-      if (!old || served.get(fresh.id) === now || isEdited(old)) continue;
+      if (!old || served.get(fresh.id) === now) continue;
       served.set(fresh.id, now);
       put(fresh, old);
     }
@@ -86,14 +87,23 @@ class Watch extends HTMLElement {
     if (!form.dataset.api) return;
     event.preventDefault();
     const [method, path] = form.dataset.api.split(" ");
+    const sent = [...form.elements].map((field) => [field, field.value]);
+    const row = follow(this.dataset.media);
+    // What is deleted from here says so by the answer.
+    this.#leaving = Boolean(form.dataset.then);
+    if (this.#leaving) row.leave();
     event.submitter?.setAttribute("aria-busy", "true");
     const answer = await trying(() => ask(method, path, bodyOf(form)));
     event.submitter?.removeAttribute("aria-busy");
-    if (answer === undefined) return;
-    for (const field of form.elements) field.defaultValue = field.value;
+    if (answer === undefined) {
+      if (this.#leaving) row.join();
+      this.#leaving = false;
+      return;
+    }
+    for (const [field, value] of sent) field.defaultValue = value;
     if (form.dataset.done) say(form.dataset.done);
     // The player must not go on with addresses that are refused from now on.
-    if (answer?.object === "media") follow(this.dataset.media).tell(answer);
+    if (answer?.object === "media") row.tell(answer);
     if (form.dataset.then) return location.assign(form.dataset.then);
     await this.#refresh();
     this.querySelector("ab-timeline")?.load();
@@ -106,20 +116,25 @@ function bodyOf(form) {
   return Object.fromEntries(form.dataset.fields.split(" ").map((name) => [name, form.elements[name].value]));
 }
 
-/** Whether somebody has begun to write in it. */
-const isEdited = (element) => [...element.querySelectorAll("input")].some((one) => one.value !== one.defaultValue);
-
-/** Replace an element; who had the focus in it has it again. */
+/** Replace an element. What was typed in it stays, and who had the focus in it has it again. */
 function put(fresh, old) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const caret = focused?.matches("input") ? [focused.selectionStart, focused.selectionEnd] : null;
+  const typed = [...old.querySelectorAll("input[id]")].filter((one) => one.value !== one.defaultValue);
   const opened = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
   const element = document.adoptNode(fresh);
   old.replaceWith(element);
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  for (const { id, value } of typed) {
+    const field = document.getElementById(id);
+    if (field) field.value = value;
+  }
+  element.dispatchEvent(new Event("ab-put", { bubbles: true }));
   if (!focused) return;
   const again = focused.id ? document.getElementById(focused.id) : null;
   if (!again) element.tabIndex = -1;
   (again ?? element).focus({ preventScroll: true });
+  if (again && caret) again.setSelectionRange(...caret);
 }
 
 customElements.define("ab-watch", Watch);

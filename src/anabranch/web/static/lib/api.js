@@ -3,7 +3,7 @@
 const root = document.documentElement.dataset;
 
 /** What the API said is wrong: a stable code, and words for a person. */
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, body) {
     super(body.detail || `The server answered ${status} and did not say why.`);
     this.status = status;
@@ -21,13 +21,22 @@ export function local(address) {
 
 export const get = (path, options) => ask("GET", path, undefined, options);
 export const post = (path, body) => ask("POST", path, body);
-export const remove = (path) => ask("DELETE", path);
+/** A page of a listing, and whether there is more. */
+export async function listing(path, options) {
+  const answer = await send("GET", path, undefined, options);
+  return [await answer.json(), answer.headers.get("has-more") === "true"];
+}
 
 /**
  * The JSON that a request is answered with; null when there is none.
  * @throws {Problem} the API's own, or one with status 0 when the server cannot be reached
  */
 export async function ask(method, path, body, options = {}) {
+  const answer = await send(method, path, body, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+async function send(method, path, body, options = {}) {
   const headers = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
@@ -42,5 +51,5 @@ export async function ask(method, path, body, options = {}) {
     location.assign(local(`/login?next=${encodeURIComponent(location.pathname.slice(root.prefix.length) + location.search)}`));
   }
   if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
-  return answer.status === 204 ? null : answer.json();
+  return answer;
 }

@@ -21,11 +21,12 @@ function open() {
 }
 
 async function ask(name, mode, question) {
-  const store = (await open()).transaction(name, mode).objectStore(name);
-  const asked = question(store);
+  const transaction = (await open()).transaction(name, mode);
+  const asked = question(transaction.objectStore(name));
   return new Promise((resolve, reject) => {
-    asked.onsuccess = () => resolve(asked.result);
-    asked.onerror = () => reject(asked.error);
+    // Only then it is kept: a disk that is full is told at the end.
+    transaction.oncomplete = () => resolve(asked.result);
+    transaction.onabort = () => reject(transaction.error);
   });
 }
 

@@ -7,17 +7,31 @@ import { listen } from "./stream.js";
 const FROM_NOW = Number.MAX_SAFE_INTEGER;
 
 class Row extends EventTarget {
+  #id;
   #last = null;
+  #listening = null;
 
   constructor(id) {
     super();
+    this.#id = id;
+    this.join();
+  }
+
+  /** Follow what happens to it. */
+  join() {
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
     const gone = async () => {
       // The stream of a row that was deleted ends, and cannot be opened again.
-      const there = await get(`/media/${id}`).catch((error) => error.status !== 404);
+      const there = await get(`/media/${this.#id}`, { signal }).catch((error) => error.status !== 404);
       if (!there) this.dispatchEvent(new Event("gone"));
     };
-    const handlers = { progress: (record) => this.tell(record), lost: gone };
-    listen(`/media/${id}/events?since=${FROM_NOW}`, handlers, new AbortController().signal);
+    listen(`/media/${this.#id}/events?since=${FROM_NOW}`, { progress: (record) => this.tell(record), lost: gone }, signal);
+  }
+
+  /** Hear no more of it, since it is about to be deleted. */
+  leave() {
+    this.#listening.abort();
   }
 
   /** Have all that listen know how it is now, from whoever was told first. */

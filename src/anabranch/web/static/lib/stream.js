@@ -1,6 +1,12 @@
-// Server-sent events of the API. The browser asks again by itself when the network was gone, from where it was.
+// Server-sent events of the API. A stream goes on from where it was: after a lost network, by the browser itself; after
+// any other answer, and after the page was out of sight, by this.
 
 import { local } from "./api.js";
+
+const AGAIN_MS = 2000;
+const LONGEST_MS = 60_000;
+// A browser has six connections for a server, over all its tabs: those that nobody looks at give theirs back.
+const OUT_OF_SIGHT_MS = 20_000;
 
 /**
  * Listen to a stream, for as long as the signal is not aborted.
@@ -9,15 +15,51 @@ import { local } from "./api.js";
  * @param {AbortSignal} signal
  */
 export function listen(path, handlers, signal) {
-  const source = new EventSource(local(path));
-  for (const [name, handle] of Object.entries(handlers)) {
-    if (name === "open") source.addEventListener("open", () => handle());
-    else if (name === "lost") source.addEventListener("error", () => handle());
-    else source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
-  }
-  signal.addEventListener("abort", () => source.close(), { once: true });
-  // A page that is kept for going back must not hold one of the few connections that a browser has for a server.
-  const close = () => source.close();
+  let source = null;
+  let last = null;
+  let timer = 0;
+  let waitMs = AGAIN_MS;
+
+  const open = () => {
+    clearTimeout(timer);
+    if (source || signal.aborted) return;
+    const address = new URL(local(path), location.origin);
+    if (last !== null && !address.searchParams.has("since")) address.searchParams.set("since", last);
+    source = new EventSource(address);
+    source.addEventListener("open", () => {
+      waitMs = AGAIN_MS;
+      handlers.open?.();
+    });
+    source.addEventListener("error", () => {
+      handlers.lost?.();
+      if (source?.readyState !== EventSource.CLOSED) return;
+      // It was answered by something else: a proxy whose server is being started again.
+      source = null;
+      timer = setTimeout(open, waitMs);
+      waitMs = Math.min(2 * waitMs, LONGEST_MS);
+    });
+    for (const [name, handle] of Object.entries(handlers)) {
+      if (name === "open" || name === "lost") continue;
+      source.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        handle(JSON.parse(event.data));
+      });
+    }
+  };
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) return open();
+    clearTimeout(timer);
+    timer = setTimeout(close, OUT_OF_SIGHT_MS);
+  }, { signal });
+  signal.addEventListener("abort", close, { once: true });
+  // A page that is kept for going back must not hold a connection either.
   addEventListener("pagehide", close, { once: true, signal });
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); }, { signal });
+  open();
 }
