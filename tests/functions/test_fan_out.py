@@ -149,14 +149,15 @@ async def test_what_is_said_joins_the_package_as_captions_under_the_same_address
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("code", "are_kept"), [("verify_failed", False), ("disk_full", True)])
 async def test_a_package_that_failed_is_made_whole_when_its_run_is_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str, are_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its other pieces had stored was removed with it."""
+    """What its other pieces had stored was removed with it if they do not fit together."""
     join = AdaptiveVideo.join
 
     def fail(kind: AdaptiveVideo, *given: Any) -> Any:
-        raise SourceError("not_media", "hopeless")
+        raise SourceError(code, "hopeless")
 
     monkeypatch.setattr(AdaptiveVideo, "join", fail)
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
@@ -165,7 +166,7 @@ async def test_a_package_that_failed_is_made_whole_when_its_run_is_done_again(
         await app.engine.drained()
         (film,) = [task for task in tasks.of_media(app.database, "med_1") if task.kind == "adaptive_video"]
         assert (film.status, film.output) == ("failed", None)
-        assert not list(app.storage.keys(f"media/med_1/{film.id}"))
+        assert bool(list(app.storage.keys(f"media/med_1/{film.id}"))) == are_kept
         monkeypatch.setattr(AdaptiveVideo, "join", join)
         assert film.run_id is not None
         again = await app.engine.rerun(film.run_id)
