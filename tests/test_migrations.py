@@ -73,6 +73,7 @@ def test_tables_of_others_are_left_alone(url: str) -> None:
     database.dispose()
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_migrate_once(url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     together = spawn.Barrier(2)

@@ -61,6 +61,7 @@ def test_a_bare_body_and_an_address_are_uploads_too(server: Server, plain_url: s
         assert (row["status"], row["title"], row["width"]) == ("ready", title, 320)
 
 
+@pytest.mark.slow
 def test_a_row_without_bytes_has_an_address_to_put_them_to(server: Server) -> None:
     made = server.post("/media", {"title": "Later"})
     assert made["status"] == "waiting"

@@ -58,6 +58,7 @@ def test_a_stream_tells_progress_and_ends_and_goes_on_from_where_the_client_was(
     assert [name for _, name, _ in since] == ["media.ready", "progress"]
 
 
+@pytest.mark.slow
 def test_a_stream_of_everything_begins_now(server: Server, plain_url: str) -> None:
     seen: list[str] = []
 

@@ -34,6 +34,7 @@ def patch(url: str, offset: int, part: bytes) -> httpx2.Response:
     return anyone.patch(url, content=part, headers={**PART, "upload-offset": str(offset)})
 
 
+@pytest.mark.slow
 def test_an_upload_in_parts_becomes_media_when_the_last_has_come(server: Server) -> None:
     clip = clips.plain().read_bytes()
     described = metadata(filename="film.mp4", filetype="video/mp4", title="Ein Film, größer")

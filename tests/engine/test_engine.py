@@ -361,6 +361,7 @@ async def test_a_run_that_was_left_goes_on_where_it_was(tmp_path: Path) -> None:
     assert step.failures == 0
 
 
+@pytest.mark.slow
 async def test_a_sleep_that_was_left_ends_when_it_would_have(tmp_path: Path) -> None:
     client = new_client()
 

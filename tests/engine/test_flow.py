@@ -153,6 +153,7 @@ async def test_events_above_the_rate_limit_start_nothing(tmp_path: Path) -> None
         assert [one.event.data["who"] for one in all_runs(engine)] == ["a", "a", "b"]
 
 
+@pytest.mark.slow
 async def test_debounced_events_start_one_run_with_the_last_of_them(tmp_path: Path) -> None:
     client = new_client()
 
@@ -248,6 +249,7 @@ async def test_an_idempotency_expression_allows_one_run_for_each_value(tmp_path:
         assert len(all_runs(engine)) == 2
 
 
+@pytest.mark.slow
 async def test_an_event_cancels_the_runs_that_it_matches_and_those_only(tmp_path: Path) -> None:
     client, told = new_client(), []
 
@@ -363,6 +365,7 @@ async def test_a_queued_run_starts_after_a_restart(tmp_path: Path) -> None:
         assert [one.status for one in all_runs(engine)] == ["completed"]
 
 
+@pytest.mark.slow
 async def test_a_schedule_starts_its_function_once_for_each_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

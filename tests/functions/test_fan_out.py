@@ -224,6 +224,7 @@ async def test_an_optional_branch_that_fails_for_good_degrades_the_record(
     assert not [key for key in keys if branch(record, "gif-preview")["taskId"] in key]
 
 
+@pytest.mark.slow
 async def test_the_record_is_failed_when_the_package_is(tmp_path: Path, performed: Callable[..., Counter[str]]) -> None:
     performed(adaptive_video=[SourceError("not_media", "hopeless")] * 2)
     record, _, _ = await run(tmp_path, clips.plain())

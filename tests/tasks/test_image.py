@@ -61,6 +61,7 @@ def spread_of(picture: bytes) -> float:
     return statistics.pstdev(picture[::3])
 
 
+@pytest.mark.slow
 def test_without_a_moment_neither_black_nor_fading_frames_are_chosen(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_without_a_moment_blurred_frames_are_not_chosen(
     assert edges[1] > 0.7 * edges[2] > 3 * edges[0]
 
 
+@pytest.mark.slow
 def test_without_a_moment_a_flash_is_not_chosen(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ async def test_the_beginning_of_a_film_goes_first_though_it_is_asked_for_last(
     assert set(begun) == {"audio", "chunk-0000", "chunk-0001", "storyboard"}
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_pieces_outlive_a_join_that_found_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(home=tmp_path, cpu_slots=1)
