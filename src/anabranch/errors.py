@@ -15,6 +15,11 @@ class an error has decides one thing only: whether the step is tried again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class AnabranchError(Exception):
     """An error with a stable `code`, a `message` that says what and which, and a `hint` that says what next."""
@@ -33,6 +38,11 @@ class AnabranchError(Exception):
     def to_dict(self) -> dict[str, object]:
         """The error as stored in a task row and answered to clients."""
         return {"code": self.code, "message": str(self), "retryable": self.retryable, "hint": self.hint}
+
+
+def without_hint(error: Mapping[str, Any]) -> str:
+    """What an error, as it is stored and answered, says went wrong, without what to do about it."""
+    return str(error.get("message") or "").removesuffix(error.get("hint") or "").rstrip()
 
 
 class FinalError(AnabranchError):

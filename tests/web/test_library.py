@@ -55,6 +55,14 @@ class Line:
         self._session.send("Network.emulateNetworkConditions", limits)
 
 
+def slow_line(page: Page, film: Path) -> Line:
+    """Eight seconds of film, and a line so slow that they can be caught on their way."""
+    film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+    line = Line(page)
+    line.limit(40_000)
+    return line
+
+
 def test_films_that_are_dropped_on_the_page_end_as_ready_cards(page: Page, site: Server, tmp_path: Path) -> None:
     page.goto("/")
     copies = [tmp_path / f"dropped-{number}.mp4" for number in range(4)]
@@ -82,10 +90,8 @@ def test_films_that_are_dropped_on_the_page_end_as_ready_cards(page: Page, site:
 
 def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, site: Server, tmp_path: Path) -> None:
     page.goto("/")
-    line = Line(page)
-    line.limit(40_000)
     film = tmp_path / "goes-on.mp4"
-    film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+    line = slow_line(page, film)
     whole = film.stat().st_size
     sent: list[int] = []
 
@@ -112,9 +118,8 @@ def test_a_reload_in_the_middle_of_an_upload_goes_on_where_it_was(page: Page, si
 
 def test_an_upload_can_be_paused_gone_on_with_and_given_up(page: Page, site: Server, tmp_path: Path) -> None:
     page.goto("/")
-    Line(page).limit(40_000)
     film = tmp_path / "paused.mp4"
-    film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+    slow_line(page, film)
     drop(page, film)
     page.get_by_role("button", name="Pause paused.mp4").click()
     said = page.locator(".job-said")
@@ -144,10 +149,8 @@ def test_an_upload_goes_on_where_it_was_when_the_server_cannot_say_for_a_while(
     begun: list[str] = []
     with watched(page, site.url) as wrong:
         page.goto("/")
-        line = Line(page)
-        line.limit(40_000)
         film = tmp_path / "asked-twice.mp4"
-        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        line = slow_line(page, film)
         drop(page, film)
         expect(page.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
         page.get_by_role("button", name="Pause asked-twice.mp4").click()
@@ -184,10 +187,8 @@ def test_an_upload_that_the_server_has_forgotten_goes_up_anew(browser: Browser, 
     page = context.new_page()
     with watched(page, site.url) as wrong:
         page.goto("/")
-        line = Line(page)
-        line.limit(40_000)
         film = tmp_path / "forgotten.mp4"
-        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        line = slow_line(page, film)
         with page.expect_response(lambda answer: answer.request.method == "POST") as created:
             drop(page, film)
         page.get_by_role("button", name="Pause forgotten.mp4").click()
@@ -211,10 +212,8 @@ def test_without_locks_a_second_window_leaves_an_upload_to_the_first(
     first, second = context.new_page(), context.new_page()
     with watched(first, site.url), watched(second, site.url):
         first.goto("/")
-        line = Line(first)
-        line.limit(40_000)
         film = tmp_path / "without-locks.mp4"
-        film.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        line = slow_line(first, film)
         drop(first, film)
         expect(first.locator(".job-said")).to_contain_text("left", timeout=LONG_MS)
         second.goto("/")
@@ -425,9 +424,8 @@ def test_axe_finds_nothing_wrong_with_the_library(
     page.wait_for_load_state("load")
     assert violations(page) == []
     if path == "/":
-        Line(page).limit(40_000)
         film_file = tmp_path / "seen-by-axe.mp4"
-        film_file.write_bytes(clips.plain(8, name="eight.mp4").read_bytes())
+        slow_line(page, film_file)
         drop(page, film_file)
         expect(page.locator(".job")).to_have_count(1)
         card(page, broken).get_by_role("checkbox").check()

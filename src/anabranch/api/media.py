@@ -18,7 +18,7 @@ from anabranch.api import ingest, inputs, links
 from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
-from anabranch.api.problems import RESPONSES, Problem, invalid_request
+from anabranch.api.problems import RESPONSES, Problem, invalid_request, missing_media
 from anabranch.catalog import files, finding, media, plans, tasks
 from anabranch.engine.events import Event
 
@@ -261,7 +261,7 @@ def get_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
 def probe_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """What is in the source, once somebody has looked."""
     if media.get(app.database, media_id) is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     for task in tasks.of_media(app.database, media_id):
         planned = plans.get(app.database, task.id)
         if planned is not None:
@@ -283,7 +283,7 @@ def update_media(media_id: str, body: MediaDetails, app: Running, _: Caller) -> 
 async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """Remove a media row and all its bytes. What is being done for it is stopped."""
     if not await _remove(app, media_id):
-        raise missing(media_id)
+        raise missing_media(media_id)
     return JSONResponse({"id": media_id, "deleted": True, "message": f"{media_id} and all its files are gone."})
 
 
@@ -303,7 +303,7 @@ def link_media(
     """Signed addresses of all that a media row has, for a number of seconds."""
     record = media.record(app.database, media_id)
     if record is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     signed = {}
     for name in media.ADDRESSES:
         key = links.own_key(app, record[name]) if record[name] else None
@@ -363,13 +363,8 @@ def retries(app: App, task: Task) -> dict[str, Json]:
 def _found(app: App, media_id: str) -> dict[str, Json]:
     shown = show(app, media_id)
     if shown is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     return shown
-
-
-def missing(media_id: str) -> Problem:
-    """There is no such media row."""
-    return Problem("media_not_found", 404, f"There is no media {media_id}.")
 
 
 def _details(said: MediaDetails) -> dict[str, Json]:

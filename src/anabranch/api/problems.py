@@ -74,6 +74,11 @@ def invalid_request(errors: Sequence[Mapping[str, Json]]) -> Problem:
     return Problem("invalid_request", 422, f"The request is not as it should be: {said}.", errors=errors)
 
 
+def missing_media(media_id: str) -> Problem:
+    """There is no such media row."""
+    return Problem("media_not_found", 404, f"There is no media {media_id}.")
+
+
 class ProblemDocument(BaseModel):
     """The body of every error. RFC 9457, with members of our own."""
 

@@ -13,10 +13,10 @@ from pydantic import BaseModel, Field
 from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Running
 from anabranch.api.idempotency import IdempotentRoute
-from anabranch.api.media import MediaIds, MediaView, missing, show
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.media import MediaIds, MediaView, show
+from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import media, tasks
-from anabranch.catalog.branches import BRANCHES
+from anabranch.catalog.branches import BRANCHES, named
 from anabranch.engine.events import Event
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ async def retry_all(
 
 
 def _check_branch(name: str) -> None:
-    if name not in {branch.step_id for branch in BRANCHES}:
+    if named(name) is None:
         known = ", ".join(branch.step_id for branch in BRANCHES)
         raise Problem("branch_not_found", 404, f"There is no branch {name[:100]}. There are: {known}.")
 
@@ -129,7 +129,7 @@ def _check_branch(name: str) -> None:
 def _newest(app: App, media_id: str, name: str) -> Task:
     """The task of a branch that counts."""
     if media.get(app.database, media_id) is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     found = [task for task in tasks.of_media(app.database, media_id) if task.ref == name]
     if not found:
         raise Problem("branch_not_begun", 409, f"{name} of {media_id} has not begun yet.", retryable=True)
@@ -150,7 +150,7 @@ def _check_piece(task: Task, piece: str) -> str:
 def _failed_branches(app: App, media_id: str, error_code: str | None = None) -> list[str]:
     record = media.record(app.database, media_id)
     if record is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     if record["status"] == "failed" and not record["branches"]:
         return [branch.step_id for branch in BRANCHES]
     return [
@@ -163,7 +163,7 @@ def _failed_branches(app: App, media_id: str, error_code: str | None = None) -> 
 async def _retry(app: App, media_id: str, names: list[str], again: dict[str, Json] | None = None) -> None:
     row = await asyncio.to_thread(media.get, app.database, media_id)
     if row is None:
-        raise missing(media_id)
+        raise missing_media(media_id)
     if row.status == "waiting":
         raise Problem("media_waiting", 409, f"{media_id} waits for its bytes; there is nothing to do again yet.")
     await asyncio.to_thread(media.reopen, app.database, media_id)

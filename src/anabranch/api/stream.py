@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from anabranch import clock
 from anabranch.api.context import Caller, Running, caller_of
 from anabranch.api.media import show
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.problems import RESPONSES, missing_media
 from anabranch.catalog import changes, media
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def stream_media(
 ) -> StreamingResponse:
     """What happens to one media row: its changes, and between them `progress` with the whole status."""
     if await asyncio.to_thread(show, app, media_id) is None:
-        raise Problem("media_not_found", 404, f"There is no media {media_id}.")
+        raise missing_media(media_id)
     return _respond(_follow(app, request, _start(last_event_id, since, 0), One(app, media_id), media_id))
 
 

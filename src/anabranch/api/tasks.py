@@ -14,7 +14,7 @@ from anabranch import views
 from anabranch.api import inputs, links
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import files, media, tasks
 from anabranch.engine.events import Event
 from anabranch.errors import OptionError
@@ -222,7 +222,7 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
     media_id = body.get("media_id")
     address = await asyncio.to_thread(inputs.address_of, app, body)
     if media_id is not None and await asyncio.to_thread(media.get, app.database, media_id) is None:
-        raise Problem("media_not_found", 404, f"There is no media {media_id}.")
+        raise missing_media(media_id)
     order: dict[str, Json] = {
         "id": task_id,
         "input": address,

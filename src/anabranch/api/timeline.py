@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from anabranch import clock
 from anabranch.api.context import Caller, Running
 from anabranch.api.media import retries
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.api.tasks import find
 from anabranch.catalog import attempts, media, tasks
 from anabranch.catalog.branches import BRANCHES
@@ -95,7 +95,7 @@ class AttemptLogView(AttemptView):
 def get_timeline(media_id: str, app: Running, _: Caller) -> JSONResponse:
     """How each branch is and was done."""
     if media.get(app.database, media_id) is None:
-        raise Problem("media_not_found", 404, f"There is no media {media_id}.")
+        raise missing_media(media_id)
     found = tasks.of_media(app.database, media_id)
     of_branch = {
         branch.step_id: sorted((task for task in found if task.ref == branch.step_id), key=lambda task: task.id)

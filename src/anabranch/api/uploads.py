@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from anabranch import clock, views
 from anabranch.api import ingest, links
 from anabranch.api.context import Caller, Running
-from anabranch.api.problems import RESPONSES, Problem
+from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import files, media, uploads
 from anabranch.errors import AnabranchError
 from anabranch.ids import new_id
@@ -130,7 +130,7 @@ async def put_upload(
     links.check_upload(app, media_id, expiry, signature)
     row = await asyncio.to_thread(media.get, app.database, media_id)
     if row is None:
-        raise Problem("media_not_found", 404, f"There is no media {media_id}.")
+        raise missing_media(media_id)
     if row.status != "waiting":
         raise Problem("already_uploaded", 409, f"{media_id} has its source. Ask for another address.")
     async with ingest.arriving(app) as path:

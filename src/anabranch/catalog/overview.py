@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from anabranch import clock
 from anabranch.catalog.branches import BRANCHES
 from anabranch.catalog.tables import attempts, media, tasks
+from anabranch.errors import without_hint
 
 Json = Any
 
@@ -175,13 +176,12 @@ def failures(database: sa.Engine) -> list[Failure]:
 
 def _failure(code: str, rows: list[sa.Row[Any]], current: set[str]) -> Failure:
     last = rows[0].error or {}
-    hint = last.get("hint") or ""
     repairable = dict.fromkeys(str(row.media_id) for row in rows if row.media_id and row.id in current)
     return Failure(
         code=code,
         count=len(rows),
-        message=str(last.get("message", "")).removesuffix(hint).rstrip(),
-        hint=hint,
+        message=without_hint(last),
+        hint=last.get("hint") or "",
         last_at=rows[0].finished_at,
         media_ids=tuple(repairable)[:_MOST_MEDIA],
     )

@@ -237,9 +237,5 @@ def delete_media(
         typer.confirm(f"Delete {', '.join(media_ids)}, with all that was made of it?", abort=True, err=True)
     with Server(url, key) as server:
         answers, code = failures.each(media_ids, lambda one: server.delete(f"/media/{in_path(one)}"))
-    if as_json:
-        output.print_json(answers)
-    else:
-        for answer in answers:
-            output.show(output.words(answer["message"]))
+    output.show_each(answers, lambda answer: [output.words(answer["message"])], as_json=as_json)
     failures.leave(code)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Json = Any
 
@@ -70,6 +70,15 @@ def show(*shown: RenderableType) -> None:
     with (wide := console()).capture() as captured:
         wide.print(*shown)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
+
+
+def show_each(rows: Sequence[Json], parts: Callable[[Json], Sequence[RenderableType]], *, as_json: bool) -> None:
+    """What came of each of several things: a line of its parts, or all of it as one document."""
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        show(*parts(row))
 
 
 def print_json(document: Json) -> None:

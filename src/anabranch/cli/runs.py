@@ -97,11 +97,7 @@ def cancel_run(
 
     with Server(url, key) as server:
         rows, code = failures.each(run_ids, lambda one: server.delete(f"/v1/runs/{in_path(one)}")["data"])
-    if as_json:
-        output.print_json(rows)
-    else:
-        for row in rows:
-            output.show(Text(row["id"]), _status(row))
+    output.show_each(rows, lambda row: (Text(row["id"]), _status(row)), as_json=as_json)
     failures.leave(code)
 
 

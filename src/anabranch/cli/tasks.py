@@ -91,11 +91,7 @@ def cancel_task(
 
     with Server(url, key) as server:
         rows, code = failures.each(task_ids, lambda one: server.post(f"/tasks/{in_path(one)}/cancel"))
-    if as_json:
-        output.print_json(rows)
-    else:
-        for row in rows:
-            output.show(Text(row["id"]), output.status(row["status"]))
+    output.show_each(rows, lambda row: (Text(row["id"]), output.status(row["status"])), as_json=as_json)
     failures.leave(code)
 
 

@@ -82,22 +82,19 @@ class FileStorage:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`; what a killed process left half-written is not among them."""
-        # A folder may go while it is walked through: what was deleted takes its folders with it.
-        for folder, _, names in os.walk(self._root / prefix.rpartition("/")[0]):
-            for name in names:
-                key = Path(folder, name).relative_to(self._root).as_posix()
-                if key.startswith(prefix) and not name.endswith(_PARTIAL):
-                    yield key
+        for path in _files(self._root / prefix.rpartition("/")[0]):
+            key = path.relative_to(self._root).as_posix()
+            if key.startswith(prefix) and not path.name.endswith(_PARTIAL):
+                yield key
 
     def size_bytes(self) -> int:
         """How much room all of it takes. What several keys share, and what is no object of ours, counts once."""
         seen: dict[tuple[int, int], int] = {}
-        for folder, _, names in os.walk(self._root):
-            for name in names:
-                # It may be gone by now.
-                with suppress(OSError):
-                    found = Path(folder, name).lstat()
-                    seen[found.st_dev, found.st_ino] = found.st_size
+        for path in _files(self._root):
+            # It may be gone by now.
+            with suppress(OSError):
+                found = path.lstat()
+                seen[found.st_dev, found.st_ino] = found.st_size
         return sum(seen.values())
 
     def sweep(self) -> None:
@@ -118,6 +115,12 @@ class FileStorage:
                 "Keys are names of letters, digits, dots, dashes and underscores, joined by single slashes.",
             )
         return self._root / key
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All files below a folder, which may go while it is walked through: what is deleted takes its folders with it."""
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder, name) for name in names)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -338,11 +338,14 @@ class Workshop:
         self._asked[task_id].add(piece.name)
         if piece.position_s == 0:
             return
-        beginning = {one.name for one in planned.pieces.values() if one.position_s == 0}
+        missing = {one.name for one in planned.pieces.values() if one.position_s == 0} - self._asked[task_id]
+        if not missing:
+            return
+        # What an earlier process has done is not asked for again.
+        done = await asyncio.to_thread(attempts.results, self._database, task_id)
+        self._asked[task_id] |= {name for name in missing if done.get(name, ("",))[0] == "completed"}
         deadline = time.monotonic() + _BEGINNING_WITHIN_S
-        while (missing := beginning - self._asked[task_id]) and time.monotonic() < deadline:
-            done = await asyncio.to_thread(attempts.results, self._database, task_id)
-            self._asked[task_id] |= {name for name in missing if done.get(name, ("",))[0] == "completed"}
+        while missing - self._asked[task_id] and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     @asynccontextmanager

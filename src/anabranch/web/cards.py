@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from anabranch.errors import without_hint
 from anabranch.web import words
 
 Json = Any
@@ -31,12 +32,12 @@ def view(media: dict[str, Json], now_ms: int) -> dict[str, Json]:
 def _facts(media: dict[str, Json]) -> str:
     """What is wrong, or else in which sizes it can be played."""
     wrong = [
-        f"{words.branch(one['name'])}: {words.what(one['error'] or {}) or words.status(one['status'])}"
+        f"{words.branch(one['name'])}: {without_hint(one['error'] or {}) or words.status(one['status'])}"
         for one in media["branches"]
         if one["status"] in _BROKEN
     ]
     if not wrong and media["error"]:
-        wrong = [words.what(media["error"])]
+        wrong = [without_hint(media["error"])]
     if wrong:
         return " ".join(wrong)
     rungs = " · ".join(one["name"] for one in media["renditions"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fastapi
 from fastapi.responses import RedirectResponse, Response
 
+from anabranch.errors import without_hint
 from anabranch.web import facts, lines, words
 from anabranch.web.client import RefusedError, at
 from anabranch.web.context import Asked, Posted, Rendered
@@ -250,7 +251,7 @@ def _split(error: dict[str, Json] | None) -> dict[str, Json] | None:
     """An error with what to do about it apart from what happened."""
     if error is None:
         return None
-    return {**error, "message": words.what(error), "hint": error.get("hint") or ""}
+    return {**error, "message": without_hint(error), "hint": error.get("hint") or ""}
 
 
 def _notices(record: dict[str, Json], lanes: list[dict[str, Json]], media_id: str) -> list[Notice]:

@@ -180,11 +180,6 @@ def named(work: Mapping[str, Any]) -> str:
     return str(work["title"] or work["mediaId"] or work["taskId"] or "")
 
 
-def what(error: Mapping[str, Any]) -> str:
-    """What an error says went wrong, without what to do about it."""
-    return str(error.get("message") or "").removesuffix(error.get("hint") or "").rstrip()
-
-
 def title(media: dict[str, Any]) -> str:
     """What a media row is called: its title, or else its id."""
     return str(media.get("title") or media["id"])
