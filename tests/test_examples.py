@@ -16,6 +16,8 @@ from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
 from anabranch.engine.signing import new_signing_key
+from anabranch.wakeups import Wakeups
+from anabranch.workers import Membership
 from tests import clips
 from tests.api.served import anyone, free_port, until
 
@@ -72,7 +74,8 @@ async def test_the_fan_out_runs_inside_an_application_of_ones_own(
     name, url, key = example
     database = open_database(f"sqlite:///{tmp_path / 'engine.db'}")
     migrations.upgrade(database)
-    engine = Engine(database, retry_scale=0, signing_key=key)
+    membership = Membership(database, tmp_path, {}, lease_s=12)
+    engine = Engine(database, Wakeups(), membership, retry_scale=0, signing_key=key)
     await engine.start()
     try:
         synced = await engine.sync(f"{url}/api/inngest")

@@ -23,6 +23,7 @@ LAYERS = [
     ["media"],
     ["storage"],
     ["catalog"],
+    ["workers", "wakeups"],
     ["database", "pages", "settings"],
     ["ids"],
     ["errors", "clock", "gate", "languages"],

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from anabranch import migrations
+from anabranch import migrations, workers
 from anabranch.catalog import tables as catalog
 from anabranch.database import open_database
 from anabranch.engine import tables as engine
@@ -46,7 +46,13 @@ def test_migrating_gives_the_tables_that_the_code_expects(url: str) -> None:
     database = open_database(url)
     migrations.upgrade(database)
     assert _differences(database) == []
-    assert _partial_indexes(database) == {"ix_runs_open", "ix_steps_waiting", "ix_deliveries_not_handed_over"}
+    assert _partial_indexes(database) == {
+        "ix_runs_open",
+        "ix_runs_driver",
+        "ix_steps_waiting",
+        "ix_deliveries_not_handed_over",
+        "ix_work_waiting",
+    }
     database.dispose()
 
 
@@ -110,7 +116,7 @@ def _differences(database: sa.Engine) -> list[object]:
         # The full-text index is a table of SQLite's own making.
         own = {"include_name": lambda name, type_, parents: not str(name).startswith("transcripts_fts")}
         context = MigrationContext.configure(connection, opts=own)
-        return list(compare_metadata(context, [catalog.metadata, engine.metadata]))  # type: ignore[arg-type]
+        return list(compare_metadata(context, [catalog.metadata, engine.metadata, workers.metadata]))  # type: ignore[arg-type]
 
 
 def _partial_indexes(database: sa.Engine) -> set[str | None]:

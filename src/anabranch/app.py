@@ -6,7 +6,8 @@ import asyncio
 import fcntl
 import logging
 import os
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,13 @@ from anabranch.errors import SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.storage.files import FileStorage
+from anabranch.tasks import capabilities
+from anabranch.tasks.craft import Craft
 from anabranch.tasks.kinds import kind_named
+from anabranch.tasks.orders import Orders
 from anabranch.tasks.workshop import Tools, Workshop
+from anabranch.wakeups import Wakeups, hearing
+from anabranch.workers import Membership
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from anabranch.settings import Settings
 
 APP_ID = "anabranch"
+_THREADS = 32
 
 # The embedded engine calls the app in this process; the address only has to be one.
 _LOCAL_URL = "http://anabranch.local/api/inngest"
@@ -50,7 +57,7 @@ class App:
         settings: what they were opened with.
         database: holds the catalog and the engine's rows.
         storage: holds the outputs.
-        workshop: does the tasks.
+        orders: has tasks done by the workers, of which this process may be one.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
         opened_at: when they were opened, Unix milliseconds.
@@ -59,7 +66,7 @@ class App:
     settings: Settings
     database: sa.Engine
     storage: FileStorage
-    workshop: Workshop
+    orders: Orders
     engine: Engine
     functions: fastapi.FastAPI
     opened_at: int = field(default_factory=clock.now_ms)
@@ -77,36 +84,107 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings, *, signed: bool = False, works: bool = True, drain_s: float = 0.0
+) -> AsyncIterator[App]:
     """Open everything for one process. What an earlier process left running goes on.
 
     Args:
         settings: what to open.
         signed: whether calls to functions are signed, because others can reach them too.
+        works: whether this process does pieces of tasks; others may.
+        drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
     Raises:
         SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
     """
-    with own_home(settings.home):
-        database = open_database(settings.database)
-        migrations.upgrade(database)
-        storage = open_storage(settings)
-        workshop = Workshop(tools(settings, database, storage))
-        key = signing_key(settings, database) if signed else None
+    # Steps wait in threads for the database, and more of them than there are cores.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "anabranch"))
+    with opened(settings, works=works) as parts:
+        key = signing_key(settings, parts.database) if signed else None
         client = _client(key)
         asgi = fastapi.FastAPI(openapi_url=None)
-        engine = Engine(database, retry_scale=settings.retry_scale, signing_key=key)
-        app = App(settings, database, storage, workshop, engine, asgi)
-        functions = build_functions(client, database, workshop, app.send, app.announce, settings)
+        scale = settings.retry_scale
+        engine = Engine(parts.database, parts.wakeups, parts.membership, retry_scale=scale, signing_key=key)
+        app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi)
+        functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
         try:
-            await app.announce()
-            yield app
+            async with working(parts, works=works, drain_s=drain_s if settings.drain_s is None else settings.drain_s):
+                await app.announce()
+                yield app
         finally:
             await engine.stop()
-            database.dispose()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is opened once for a process, whichever engine drives its functions.
+
+    Attributes:
+        database: holds the catalog, and the rows of the embedded engine.
+        storage: holds sources and outputs.
+        tools: what pieces of tasks are done with.
+        craft: how they are done.
+        wakeups: how whoever waits hears of what happens elsewhere.
+        membership: this process among those that share the database.
+        orders: has tasks done.
+    """
+
+    database: sa.Engine
+    storage: FileStorage
+    tools: Tools
+    craft: Craft
+    wakeups: Wakeups
+    membership: Membership
+    orders: Orders
+
+
+@contextmanager
+def opened(settings: Settings, *, works: bool = True) -> Iterator[Parts]:
+    """Open what every process needs, and close it.
+
+    Raises:
+        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(own_home(settings.home))
+        database = open_database(settings.database)
+        stack.callback(database.dispose)
+        migrations.upgrade(database)
+        storage = open_storage(settings)
+        tools = make_tools(settings, database, storage)
+        able = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots) if works else {}
+        membership = Membership(database, settings.home, able, settings.lease_s)
+        stack.callback(membership.leave)
+        wakeups = Wakeups()
+        stack.enter_context(hearing(database, wakeups))
+        craft = Craft(tools)
+        orders = Orders(database, wakeups, craft.showcase, craft.keeping)
+        yield Parts(database, storage, tools, craft, wakeups, membership, orders)
+
+
+@asynccontextmanager
+async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> AsyncIterator[None]:
+    """Be one of the workers for as long as the context lasts, and do pieces of tasks.
+
+    Args:
+        parts: what to work with.
+        works: whether this process does pieces; else it only lets the others know of itself.
+        drain_s: how many seconds what is being done may go on at the end.
+    """
+    workshop = Workshop(parts.tools, parts.craft, parts.wakeups, parts.membership) if works else None
+    running = asyncio.create_task(workshop.run()) if workshop is not None else None
+    parts.membership.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(parts.membership.drain)
+        if workshop is not None and running is not None:
+            await workshop.close(drain_s)
+            await asyncio.gather(running, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -125,7 +203,7 @@ class Functions:
 def build_functions(
     client: inngest.Inngest,
     database: sa.Engine,
-    workshop: Workshop,
+    orders: Orders,
     send: Send,
     announce: Callable[[], Awaitable[None]],
     settings: Settings,
@@ -136,13 +214,13 @@ def build_functions(
         OptionError: `invalid_option`, of the package that the settings ask for.
     """
     kind_named("adaptive_video").read_options(settings.adaptive_video)
-    do_task = process_task.create(client, workshop, announce)
-    upload = fan_out.create(client, do_task, database, workshop.caption, announce, settings.adaptive_video)
+    do_task = process_task.create(client, orders, announce)
+    upload = fan_out.create(client, do_task, database, orders.caption, announce, settings.adaptive_video)
     return Functions(
         client,
         [
             do_task,
-            process_task.create_discard(client, do_task, workshop),
+            process_task.create_discard(client, do_task, orders),
             upload,
             fan_out.create_close(client, upload, database, send, announce),
             deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
@@ -158,8 +236,8 @@ def open_storage(settings: Settings) -> FileStorage:
     return storage
 
 
-def tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tools:
-    """What the workshop of this process works with."""
+def make_tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tools:
+    """What pieces of tasks are done with in this process."""
     return Tools(
         database=database,
         storage=storage,

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import time
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 
+from anabranch import clock
 from anabranch.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+# Over which processes notify each other.
+CHANNEL = "anabranch"
+# For how long work waits for a database that restarts, before it gives up.
+_PATIENCE_S = 120.0
+_LONGEST_WAIT_S = 5.0
 
 # The same on every database, so that a later migration can name what it changes.
 CONSTRAINT_NAMES = {
@@ -69,3 +87,41 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def now_ms(connection: sa.Connection) -> int:
+    """The time by which processes judge each other, Unix milliseconds: the server's, for clocks of machines differ."""
+    if connection.dialect.name != "postgresql":
+        return clock.now_ms()
+    return int(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp()) * 1000")))
+
+
+def notify(connection: sa.Connection, key: str | tuple[str, ...]) -> None:
+    """Wake what waits for `key` in other processes, when the caller's transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_notify(:channel, :key)"), {"channel": CHANNEL, "key": json.dumps(key)})
+
+
+def persist(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something with the database, again and again while it is away. Only what may be done twice."""
+    deadline = time.monotonic() + _PATIENCE_S
+    wait_s = 0.1
+    while True:
+        try:
+            return work(*args, **kwargs)
+        except sa.exc.DBAPIError as error:
+            if not is_transient(error) or time.monotonic() > deadline:
+                raise
+            _log.warning("database is away", error=str(error.orig)[:200], again_in_s=wait_s)
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same may succeed in a moment: the connection was lost, the server restarts, or two were in a knot."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or (state or "").startswith(("08", "57P", "40", "55P03")):
+        return True
+    return state is None and isinstance(error, sa.exc.OperationalError) and "sqlite" not in type(error.orig).__module__

@@ -8,27 +8,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import inngest
 
-from anabranch import migrations, webhooks
-from anabranch.app import build_functions, open_storage, own_home, tools
+from anabranch import webhooks
+from anabranch.app import build_functions, opened, working
 from anabranch.catalog import media
-from anabranch.database import open_database
 from anabranch.settings import read_settings
-from anabranch.tasks.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from anabranch.catalog.tasks import Task
+    from anabranch.app import Parts
     from anabranch.settings import Settings
-    from anabranch.tasks.workshop import Again, Tools
 
 Json = Any
-T = TypeVar("T")
 
 
 class Anabranch:
@@ -44,13 +40,12 @@ class Anabranch:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or read_settings()
         with ExitStack() as stack:
-            stack.enter_context(own_home(self.settings.home))
-            self._database = open_database(self.settings.database)
-            stack.callback(self._database.dispose)
-            migrations.upgrade(self._database)
-            storage = open_storage(self.settings)
-            self._workshop = _WorkshopOfItsOwnLoop(tools(self.settings, self._database, storage))
-            stack.callback(self._workshop.close)
+            parts = stack.enter_context(opened(self.settings))
+            self._database = parts.database
+            self._orders = parts.orders
+            worker = _Worker(parts)
+            worker.start()
+            stack.callback(worker.stop)
             self._opened = stack.pop_all()
 
     @property
@@ -70,7 +65,7 @@ class Anabranch:
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
-        return build_functions(client, self._database, self._workshop, send, announce, self.settings).all
+        return build_functions(client, self._database, self._orders, send, announce, self.settings).all
 
     def media(self, media_id: str) -> dict[str, Json] | None:
         """The media record, or None."""
@@ -81,45 +76,24 @@ class Anabranch:
         self._opened.close()
 
 
-class _WorkshopOfItsOwnLoop(Workshop):
-    """A workshop for applications whose requests have an event loop each, as Flask's and Django's have."""
+class _Worker(threading.Thread):
+    """Does pieces of tasks in a loop of its own: the requests of an application may have an event loop each."""
 
-    def __init__(self, given: Tools) -> None:
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(name="anabranch", daemon=True)
+        self._parts = parts
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="anabranch", daemon=True)
-        self._thread.start()
-        super().__init__(given)
+        self._stopped = asyncio.Event()
 
-    def close(self) -> None:
-        """Cancel what is being done and end the loop."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+    def run(self) -> None:
+        self._loop.run_until_complete(self._work())
         self._loop.close()
 
-    async def _stop(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+    def stop(self) -> None:
+        """Stop what is being done, and return when it has."""
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self.join()
 
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-    async def plan(self, order: Task, again: Again | None = None) -> dict[str, Json]:
-        return await self._there(super().plan(order, again))
-
-    async def perform(self, order: Task, name: str) -> dict[str, Json]:
-        return await self._there(super().perform(order, name))
-
-    async def join(self, order: Task) -> dict[str, Json]:
-        return await self._there(super().join(order))
-
-    async def caption(self, media_id: str) -> None:
-        await self._there(super().caption(media_id))
-
-    async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
-        await self._there(super().give_up(task_id, error))
-
-    async def discard(self, task_id: str) -> None:
-        await self._there(super().discard(task_id))
+    async def _work(self) -> None:
+        async with working(self._parts):
+            await self._stopped.wait()

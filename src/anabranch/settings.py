@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
+        lease_s: after how many seconds of silence a process is lost, and others take up what it was doing.
+        drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
+            worker, and none for a server.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule, 15 s to 2 h.
     """
@@ -50,6 +53,8 @@ class Settings(BaseSettings):
     ffmpeg: Path | None = None
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    lease_s: Annotated[float, Field(ge=1)] = 12.0
+    drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
 

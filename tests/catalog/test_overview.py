@@ -59,6 +59,16 @@ def begin(database: sa.Engine, task_id: str, ref: str = "hls-package", *, pieces
         tasks.plan(database, task_id, [{"name": f"chunk-{n}", "weight": float(n + 1)} for n in range(pieces)])
 
 
+def attempt(database: sa.Engine, piece: str) -> int:
+    with database.begin() as connection:
+        return attempts.begin(connection, "task_1", piece)
+
+
+def complete(database: sa.Engine, piece: str, number: int) -> None:
+    with database.begin() as connection:
+        attempts.complete(connection, "task_1", piece, number, {})
+
+
 def test_pieces_wait_until_they_are_begun_and_the_oldest_wait_is_of_a_task_that_stands_still(
     database: sa.Engine, held: Clock
 ) -> None:
@@ -69,29 +79,30 @@ def test_pieces_wait_until_they_are_begun_and_the_oldest_wait_is_of_a_task_that_
     held.go(1)
     # Three of the first, and the second, which is not planned.
     assert overview.queue(database) == overview.Queue(4, 2 * MINUTE_MS)
-    number = attempts.begin(database, "task_1", "chunk-0")
+    number = attempt(database, "chunk-0")
     assert overview.queue(database) == overview.Queue(3, MINUTE_MS)
-    attempts.complete(database, "task_1", "chunk-0", number, {})
+    complete(database, "chunk-0", number)
     held.go(5)
     # Nothing has been done of the first for five minutes, of the second for six.
     assert overview.queue(database) == overview.Queue(3, 6 * MINUTE_MS)
     tasks.fail(database, "task_2", {"code": "not_media", "message": "no", "retryable": False})
     assert overview.queue(database) == overview.Queue(2, 5 * MINUTE_MS)
     for name in ("chunk-1", "chunk-2"):
-        attempts.complete(database, "task_1", name, attempts.begin(database, "task_1", name), {})
-    attempts.begin(database, "task_1", "join")
+        complete(database, name, attempt(database, name))
+    attempt(database, "join")
     assert overview.queue(database) == overview.Queue(0, 0)
 
 
 def test_what_is_done_is_told_with_the_film_it_is_of(database: sa.Engine, held: Clock) -> None:
     begin(database, "task_1", pieces=2, media_id="med_1")
     held.go(1)
-    attempts.begin(database, "task_1", "chunk-0")
+    attempt(database, "chunk-0")
     attempts.advance(database, "task_1", "chunk-0", 1, 0.25, 3.5)
     (one,) = overview.doing(database)
     assert (one.title, one.branch, one.piece, one.attempt) == ("Film med_1", "hls-package", "chunk-0", 1)
     assert (one.started_at, one.progress, one.speed) == (NOW + MINUTE_MS, 0.25, 3.5)
-    attempts.interrupt_all(database)
+    with database.begin() as connection:
+        attempts.interrupt(connection, "task_1", "chunk-0", 1)
     assert overview.doing(database) == []
     assert attempts.of_task(database, "task_1")[0].status == "interrupted"
 
@@ -123,9 +134,9 @@ def test_each_chunk_counts_for_its_share_of_the_film_in_the_last_hour(database: 
     media.describe(database, "med_1", {"duration_s": 600.0})
     # Weights are 1, 2 and 3: a sixth, a third, and half of ten minutes.
     for minutes, name in ((30, "chunk-0"), (40, "chunk-1"), (10, "chunk-2")):
-        number = attempts.begin(database, "task_1", name)
+        number = attempt(database, name)
         held.go(minutes)
-        attempts.complete(database, "task_1", name, number, {})
+        complete(database, name, number)
     pace = overview.throughput(database)
     # The first ended fifty minutes ago and was begun before the hour.
     assert (round(pace.media_s), pace.window_s) == (600, 3600)
@@ -148,9 +159,9 @@ def test_each_chunk_counts_for_its_share_of_the_film_in_the_last_hour(database: 
 def test_work_that_began_lately_is_measured_since_it_began(database: sa.Engine, held: Clock) -> None:
     begin(database, "task_1", pieces=1, media_id="med_1")
     media.describe(database, "med_1", {"duration_s": 120.0})
-    number = attempts.begin(database, "task_1", "chunk-0")
+    number = attempt(database, "chunk-0")
     held.go(2)
-    attempts.complete(database, "task_1", "chunk-0", number, {})
+    complete(database, "chunk-0", number)
     pace = overview.throughput(database)
     assert (pace.media_s, pace.window_s, pace.minutes_per_hour) == (120, 120, 60)
 

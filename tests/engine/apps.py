@@ -14,6 +14,8 @@ from anabranch import migrations
 from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
+from anabranch.wakeups import Wakeups
+from anabranch.workers import Membership
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -43,13 +45,16 @@ async def running(
     migrations.upgrade(database)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, list(functions))
-    engine = Engine(database, retry_scale=retry_scale)
+    membership = Membership(database, folder, {}, lease_s=12)
+    engine = Engine(database, Wakeups(), membership, retry_scale=retry_scale)
     engine.register(registration(functions), app)
     await engine.start()
+    membership.start()
     try:
         yield engine
     finally:
         await engine.stop()
+        membership.leave()
         database.dispose()
 
 

@@ -19,14 +19,11 @@ import jcs
 import pytest
 import uvicorn
 
-from anabranch import migrations
-from anabranch.app import build_functions, tools
+from anabranch.app import build_functions
 from anabranch.catalog import media
-from anabranch.database import open_database
 from anabranch.settings import Settings
-from anabranch.storage.files import FileStorage
-from anabranch.tasks.workshop import Workshop
 from tests import clips
+from tests.working import at_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +42,12 @@ async def quiet(*_: object) -> None:
 def served(tmp_path: Path) -> Iterator[tuple[str, sa.Engine]]:
     """The address of the functions, in cloud mode, and the database they work on."""
     settings = Settings(home=tmp_path)
-    database = open_database(settings.database)
-    migrations.upgrade(database)
-    workshop = Workshop(tools(settings, database, FileStorage(tmp_path / "storage")))
+    working = at_work(settings)
+    parts = working.__enter__()
     client = inngest.Inngest(
         app_id="anabranch", is_production=True, signing_key=SIGNING_KEY, logger=logging.getLogger("x")
     )
-    functions = build_functions(client, database, workshop, quiet, quiet, settings)
+    functions = build_functions(client, parts.database, parts.orders, quiet, quiet, settings)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, functions.all)
     with socket.socket() as free:
@@ -62,10 +58,10 @@ def served(tmp_path: Path) -> Iterator[tuple[str, sa.Engine]]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/api/inngest", database
+    yield f"http://127.0.0.1:{port}/api/inngest", parts.database
     server.should_exit = True
     thread.join()
-    database.dispose()
+    working.__exit__(None, None, None)
 
 
 class Server:

@@ -44,32 +44,32 @@ def test_an_endless_stream_of_short_films_does_not_keep_a_long_one_from_its_end(
 
 
 def test_urgent_pieces_take_no_core_from_the_others() -> None:
-    assert "cpu" not in turns.places("image", Piece("render", urgent=True), 1, 8 << 30)
-    assert turns.places("adaptive_video", piece(), 1, 8 << 30) == {"cpu": 1}
+    assert "cpu" not in turns.places(turns.needs("image", Piece("render", urgent=True)), 1, 8 << 30)
+    assert turns.places(turns.needs("adaptive_video", piece()), 1, 8 << 30) == {"cpu": 1}
 
 
 def test_a_poster_does_not_wait_behind_previews() -> None:
     render = Piece("render", urgent=True)
-    lanes = [turns.places(kind, render, 2, 8 << 30).keys() for kind in ("image", "video")]
+    lanes = [turns.places(turns.needs(kind, render), 2, 8 << 30).keys() for kind in ("image", "video")]
     assert lanes[0].isdisjoint(lanes[1])
 
 
 def test_what_is_not_urgent_gives_way_to_what_is() -> None:
-    assert turns.nice(piece()) > turns.nice(Piece("poster", urgent=True)) == 0
+    assert turns.nice("cpu") > turns.nice("urgent image") == 0
 
 
 def test_of_chunks_that_keep_two_cores_busy_there_is_one_for_every_two() -> None:
     rungs = Piece("chunk", slot="rungs")
     for cores, at_once, threads in ((1, 1, 1), (2, 1, 2), (3, 1, 2), (8, 4, 2)):
-        assert turns.places("adaptive_video", rungs, cores, 8 << 30) == {"cpu": cores, "rungs": at_once}
-        assert turns.threads(rungs, cores) == threads
-        assert turns.threads(piece(), cores) == 1
+        assert turns.places(turns.needs("adaptive_video", rungs), cores, 8 << 30) == {"cpu": cores, "rungs": at_once}
+        assert turns.threads("rungs", cores) == threads
+        assert turns.threads("cpu", cores) == 1
 
 
 def test_speech_takes_a_core_and_no_more_memory_than_there_is_to_spare() -> None:
     speech = Piece("transcribe", slot="speech")
-    assert turns.places("audio", speech, 1, 8 << 30) == {"cpu": 1, "speech": 1}
+    assert turns.places(turns.needs("audio", speech), 1, 8 << 30) == {"cpu": 1, "speech": 1}
     # A core is left to whoever wants to watch.
-    assert turns.places("audio", speech, 2, 8 << 30) == {"cpu": 2, "speech": 1}
-    assert turns.places("audio", speech, 8, 8 << 30) == {"cpu": 8, "speech": 4}
-    assert turns.places("audio", speech, 8, 1 << 30) == {"cpu": 8, "speech": 1}
+    assert turns.places(turns.needs("audio", speech), 2, 8 << 30) == {"cpu": 2, "speech": 1}
+    assert turns.places(turns.needs("audio", speech), 8, 8 << 30) == {"cpu": 8, "speech": 4}
+    assert turns.places(turns.needs("audio", speech), 8, 1 << 30) == {"cpu": 8, "speech": 1}

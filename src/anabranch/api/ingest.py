@@ -14,7 +14,7 @@ from anabranch.api.problems import Problem
 from anabranch.app import upload
 from anabranch.catalog import files, media
 from anabranch.errors import ResourceError
-from anabranch.tasks.workshop import STORED
+from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,7 +13,7 @@ from anabranch.api import links
 from anabranch.api.problems import Problem
 from anabranch.catalog import files
 from anabranch.errors import FinalError, SourceError
-from anabranch.tasks.workshop import STORED
+from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

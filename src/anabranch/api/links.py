@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 from anabranch import clock
 from anabranch.api.problems import Problem
 from anabranch.catalog import keys
-from anabranch.tasks.workshop import STORED
+from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
     from anabranch.app import App

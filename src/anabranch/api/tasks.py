@@ -20,7 +20,7 @@ from anabranch.engine.events import Event
 from anabranch.errors import OptionError
 from anabranch.functions.process_task import read_order
 from anabranch.tasks.kinds import KINDS, kind_named
-from anabranch.tasks.workshop import STORED
+from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
     from anabranch.app import App
@@ -265,10 +265,10 @@ async def end(app: App, task: Task) -> Task:
 async def delete(app: App, task: Task) -> None:
     """Cancel a task unless it has ended, and forget it with all that it stored."""
     await cancel(app, task)
-    await app.workshop.discard(task.id)
+    await app.orders.discard(task.id)
 
     def forget() -> None:
-        app.workshop.remove(task)
+        app.orders.remove(task)
         file = files.of_task(app.database, task.id)
         if file is not None:
             files.delete(app.database, file.id)

@@ -42,6 +42,7 @@ class AttemptView(BaseModel):
     speed: float | None = Field(description="Media seconds made for each second of the clock.")
     startedAt: int  # noqa: N815  (as in the record)
     endedAt: int | None  # noqa: N815
+    workerId: str | None = Field(description="Who made it.")  # noqa: N815
     error: dict[str, Any] | None
 
 
@@ -117,14 +118,11 @@ def get_attempt(
 ) -> JSONResponse:
     """One attempt: the commands that were run, to be pasted, and their last words. Of a running one, so far."""
     task = find(app, task_id)
-    # The tape first: once it has ended, its row has what was on it.
-    tape = app.workshop.tape(task.id, piece, attempt)
     row = attempts.get(app.database, task.id, piece, attempt)
     if row is None:
         raise Problem("attempt_not_found", 404, f"There is no attempt {attempt} at {piece[:100]!r} of {task.id}.")
-    run = (tape.command, tape.log or None) if tape and row.status == "running" else (row.command, row.log)
     about = {"taskId": task.id, "piece": row.piece, **_attempt(row)}
-    return JSONResponse({**about, "command": run[0], "log": run[1]})
+    return JSONResponse({**about, "command": row.command, "log": row.log})
 
 
 def _lane(app: App, task: Task, made: _Made) -> dict[str, Json]:
@@ -160,5 +158,6 @@ def _attempt(row: sa.Row[Any]) -> dict[str, Json]:
         "speed": row.speed,
         "startedAt": row.started_at,
         "endedAt": row.ended_at,
+        "workerId": row.worker_id,
         "error": row.error,
     }

@@ -18,42 +18,60 @@ Run = tuple[str | None, str | None]
 NOTHING_RUN: Run = (None, None)
 
 
-def begin(database: sa.Engine, task_id: str, piece: str) -> int:
-    """Begin the next attempt at a piece and return its number, from 1.
+def begin(connection: sa.Connection, task_id: str, piece: str, worker_id: str | None = None) -> int:
+    """Begin the next attempt at a piece and return its number, from 1. Part of the caller's transaction.
 
     An earlier attempt that never ended was interrupted: whoever made it is gone.
     """
     here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
     now = clock.now_ms()
-    with database.begin() as connection:
-        connection.execute(
-            attempts.update().where(here, attempts.c.status == "running").values(status="interrupted", ended_at=now)
+    connection.execute(
+        attempts.update().where(here, attempts.c.status == "running").values(status="interrupted", ended_at=now)
+    )
+    latest = connection.scalar(sa.select(sa.func.max(attempts.c.attempt)).where(here))
+    attempt = (latest or 0) + 1
+    connection.execute(
+        attempts.insert().values(
+            task_id=task_id,
+            piece=piece,
+            attempt=attempt,
+            status="running",
+            worker_id=worker_id,
+            progress=0.0,
+            started_at=now,
         )
-        latest = connection.scalar(sa.select(sa.func.max(attempts.c.attempt)).where(here))
-        attempt = (latest or 0) + 1
-        connection.execute(
-            attempts.insert().values(
-                task_id=task_id, piece=piece, attempt=attempt, status="running", progress=0.0, started_at=now
-            )
-        )
+    )
     return attempt
 
 
-def advance(database: sa.Engine, task_id: str, piece: str, attempt: int, progress: float, speed: float) -> None:
-    """Note how far a running attempt is: the fraction done and media seconds made a second."""
+def advance(
+    database: sa.Engine,
+    task_id: str,
+    piece: str,
+    attempt: int,
+    progress: float,
+    speed: float,
+    run: Run = NOTHING_RUN,
+) -> bool:
+    """Note how far a running attempt is: the fraction done, media seconds made a second, and what is run for it.
+
+    False when it is no longer this attempt that is being made.
+    """
     with database.begin() as connection:
-        connection.execute(
+        changed = connection.execute(
             attempts.update()
             .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
-            .values(progress=progress, speed=speed)
+            .values(progress=progress, speed=speed, command=run[0], log=run[1])
         )
+    return bool(changed.rowcount)
 
 
 def complete(
-    database: sa.Engine, task_id: str, piece: str, attempt: int, result: dict[str, Any], run: Run = NOTHING_RUN
+    connection: sa.Connection, task_id: str, piece: str, attempt: int, result: dict[str, Any], run: Run = NOTHING_RUN
 ) -> None:
-    """Note that an attempt did what it was for, what it came to, and what was run for it."""
-    _end(database, task_id, piece, attempt, run, status="completed", progress=1.0, result=result)
+    """Note that an attempt did what it was for, what it came to, and what was run for it. Part of the caller's
+    transaction."""
+    _end(connection, task_id, piece, attempt, run, status="completed", progress=1.0, result=result)
 
 
 def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
@@ -70,14 +88,15 @@ def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] |
     return result
 
 
-def tell(database: sa.Engine, task_id: str, piece: str, attempt: int, partial: dict[str, Any]) -> None:
-    """Note what a running attempt has come to so far."""
+def tell(database: sa.Engine, task_id: str, piece: str, attempt: int, partial: dict[str, Any]) -> bool:
+    """Note what a running attempt has come to so far. False when it is no longer this attempt that is being made."""
     with database.begin() as connection:
-        connection.execute(
+        changed = connection.execute(
             attempts.update()
             .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
             .values(result=partial)
         )
+    return bool(changed.rowcount)
 
 
 def told(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
@@ -132,24 +151,27 @@ def results(database: sa.Engine, task_id: str) -> dict[str, tuple[str, dict[str,
 
 
 def fail(
-    database: sa.Engine, task_id: str, piece: str, attempt: int, error: dict[str, Any], run: Run = NOTHING_RUN
+    connection: sa.Connection,
+    task_id: str,
+    piece: str,
+    attempt: int,
+    error: dict[str, Any],
+    run: Run = NOTHING_RUN,
 ) -> None:
-    """Note that an attempt failed, and of what."""
-    _end(database, task_id, piece, attempt, run, status="failed", error=error)
+    """Note that an attempt failed, and of what. Part of the caller's transaction."""
+    _end(connection, task_id, piece, attempt, run, status="failed", error=error)
 
 
-def interrupt(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run = NOTHING_RUN) -> None:
-    """Note that an attempt was given up without having failed."""
-    _end(database, task_id, piece, attempt, run, status="interrupted")
+def interrupt(connection: sa.Connection, task_id: str, piece: str, attempt: int, run: Run = NOTHING_RUN) -> None:
+    """Note that an attempt was given up without having failed. Part of the caller's transaction."""
+    _end(connection, task_id, piece, attempt, run, status="interrupted")
 
 
-def interrupt_all(database: sa.Engine) -> None:
-    """Note that no attempt is being made: the process that made them is gone."""
-    ended = {"status": "interrupted", "ended_at": clock.now_ms()}
-    with database.begin() as connection:
-        connection.execute(
-            attempts.update().where(attempts.c.ended_at.is_(None), attempts.c.status == "running").values(ended)
-        )
+def running(database: sa.Engine, task_id: str) -> bool:
+    """Whether an attempt at any piece of a task is being made."""
+    being_made = (attempts.c.task_id == task_id) & (attempts.c.status == "running")
+    with database.connect() as connection:
+        return bool(connection.scalar(sa.select(sa.exists().where(being_made))))
 
 
 def of_task(database: sa.Engine, *task_ids: str) -> list[sa.Row[Any]]:
@@ -171,10 +193,9 @@ def _this(task_id: str, piece: str, attempt: int) -> tuple[sa.ColumnElement[bool
     return (attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.attempt == attempt)
 
 
-def _end(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run, **values: Any) -> None:
-    with database.begin() as connection:
-        connection.execute(
-            attempts.update()
-            .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
-            .values(ended_at=clock.now_ms(), command=run[0], log=run[1], **values)
-        )
+def _end(connection: sa.Connection, task_id: str, piece: str, attempt: int, run: Run, **values: Any) -> None:
+    connection.execute(
+        attempts.update()
+        .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
+        .values(ended_at=clock.now_ms(), command=run[0], log=run[1], **values)
+    )

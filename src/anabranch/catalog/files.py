@@ -60,6 +60,20 @@ def id_of(owner_id: str) -> str:
 
 def create(database: sa.Engine, file_id: str, values: Mapping[str, Json]) -> File:
     """Insert a file, unless there is one of this id. Returns the one that is there."""
+    with database.begin() as connection:
+        _insert(connection, file_id, values)
+    found = get(database, file_id)
+    assert found is not None
+    return found
+
+
+def enter(connection: sa.Connection, file_id: str, entry: Mapping[str, Json], made: Mapping[str, Json]) -> None:
+    """Insert a file that was made, or change the one of this id to what was. Part of the caller's transaction."""
+    _insert(connection, file_id, {**entry, **made})
+    connection.execute(files.update().where(files.c.id == file_id).values(updated_at=clock.now_ms(), **made))
+
+
+def _insert(connection: sa.Connection, file_id: str, values: Mapping[str, Json]) -> None:
     now = clock.now_ms()
     defaults = {
         "object": "source",
@@ -69,12 +83,7 @@ def create(database: sa.Engine, file_id: str, values: Mapping[str, Json]) -> Fil
         "created_at": now,
         "updated_at": now,
     }
-    row = {**defaults, **values, "id": file_id}
-    with database.begin() as connection:
-        connection.execute(insert_once(database, files).values(row))
-    found = get(database, file_id)
-    assert found is not None
-    return found
+    connection.execute(insert_once(connection.engine, files).values({**defaults, **values, "id": file_id}))
 
 
 def get(database: sa.Engine, file_id: str) -> File | None:

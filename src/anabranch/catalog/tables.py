@@ -60,6 +60,9 @@ tasks = sa.Table(
     sa.Column("webhook_url", sa.Text),
     # the run that does it, as the engine that drives it has it
     sa.Column("run_id", sa.Text),
+    # how often what is published of it has changed, and up to which of these storage has it too
+    sa.Column("edition", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("stored_edition", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("started_at", Timestamp),
     # null until it has ended; what has not, and what has lately, is found by it
@@ -86,6 +89,8 @@ attempts = sa.Table(
     sa.Column("attempt", sa.Integer, primary_key=True),
     # running, completed, failed, or interrupted (its process died)
     sa.Column("status", sa.Text, nullable=False),
+    # who made it
+    sa.Column("worker_id", sa.Text),
     # fraction of the piece, 0 to 1
     sa.Column("progress", sa.Float, nullable=False),
     # media seconds made for each second of the clock
@@ -98,6 +103,42 @@ attempts = sa.Table(
     # what was run for it, to be pasted, and its last words; null until it has ended, and when nothing was run
     sa.Column("command", sa.Text),
     sa.Column("log", sa.Text),
+)
+
+# Pieces that wait to be done, or are being done. Whoever holds one is fenced by its worker and attempt.
+work = sa.Table(
+    "work",
+    metadata,
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("piece", sa.Text, primary_key=True),
+    # the places that it takes, and what else a worker must be able to do, separated by spaces
+    sa.Column("needs", sa.Text, nullable=False),
+    sa.Column("requires", sa.Text, nullable=False, server_default=""),
+    # what is not in the task's row
+    sa.Column("arguments", sa.JSON(none_as_null=True)),
+    # what is due first goes first; then in the order of the plan
+    sa.Column("due_at", Timestamp, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    # who does it, and by which attempt; null while it waits
+    sa.Column("worker_id", sa.Text, index=True),
+    sa.Column("attempt", sa.Integer),
+    # what the attempt failed of, until whoever asked for the piece has been told
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    sa.Column("asked_at", Timestamp, nullable=False),
+)
+_WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
+sa.Index("ix_work_waiting", work.c.due_at, work.c.place, sqlite_where=_WAITS, postgresql_where=_WAITS)
+
+# What stands under an address that lasts and changes: playlists and manifests, as they are now. Storage has copies.
+published = sa.Table(
+    "published",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    # of its task, with which it was written
+    sa.Column("edition", sa.Integer, nullable=False),
 )
 
 # What clients may read and use as input: sources that were uploaded or imported, and the outputs of tasks.

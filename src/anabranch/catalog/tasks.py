@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock, pages
-from anabranch.catalog import changes
+from anabranch.catalog import changes, published
 from anabranch.catalog.branches import BRANCHES, named
 from anabranch.catalog.tables import attempts, media, tasks
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anabranch.pages import Page
 
@@ -181,17 +181,32 @@ def _advance_media(connection: sa.Connection, task_id: str) -> None:
     )
 
 
-def show(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> None:
-    """Note the output of a task that goes on: its address is there, and what is under it is of use and grows."""
+def show(
+    database: sa.Engine, task_id: str, output: Mapping[str, Json], made_from: int, texts: Mapping[str, tuple[str, str]]
+) -> bool:
+    """Show the output of a task that goes on: its address is there, and what is under it is of use and grows.
+
+    Args:
+        database: holds the catalog.
+        task_id: the task; when it has ended nothing is shown.
+        output: as clients see it.
+        made_from: the edition that this was made from.
+        texts: what is published: type and text by key.
+
+    Returns:
+        False when another edition was published meanwhile: then this one may be older than it.
+    """
     with database.begin() as connection:
-        here = connection.execute(sa.select(tasks).where(tasks.c.id == task_id, _OPEN)).one_or_none()
+        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
+        here = connection.execute(open_).one_or_none()
         if here is None:
-            return
-        connection.execute(
-            tasks.update().where(tasks.c.id == task_id, _OPEN).values(output=dict(output), updated_at=clock.now_ms())
-        )
+            return True
+        if not published.put(connection, task_id, made_from, texts):
+            return False
+        connection.execute(tasks.update().where(tasks.c.id == task_id).values(output=dict(output)))
         if here.output is None:
             _tell_usable(connection, task_id)
+    return True
 
 
 def _tell_usable(connection: sa.Connection, task_id: str) -> None:
@@ -201,19 +216,50 @@ def _tell_usable(connection: sa.Connection, task_id: str) -> None:
         changes.record(connection, branch.usable_topic, vars(task), media_id=task.media_id, task_id=task.id)
 
 
-def amend(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> None:
-    """Change the output of a completed task, to which something was added."""
+def amend(
+    database: sa.Engine,
+    task_id: str,
+    output: Mapping[str, Json],
+    made_from: int,
+    texts: Mapping[str, tuple[str, str]],
+    withdrawn: Sequence[str] = (),
+) -> bool:
+    """Change the output of a completed task, to which something was added, and what is published of it.
+
+    False, with nothing changed, when another edition than `made_from` is published.
+    """
     with database.begin() as connection:
-        connection.execute(
-            tasks.update()
-            .where(tasks.c.id == task_id, tasks.c.status == "completed")
-            .values(output=dict(output), updated_at=clock.now_ms())
-        )
+        completed = sa.select(tasks.c.id).where(tasks.c.id == task_id, tasks.c.status == "completed").with_for_update()
+        if connection.scalar(completed) is None:
+            return True
+        if not published.put(connection, task_id, made_from, texts):
+            return False
+        published.withdraw(connection, *withdrawn)
+        connection.execute(tasks.update().where(tasks.c.id == task_id).values(output=dict(output)))
+    return True
 
 
-def complete(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> bool:
-    """End the task with its output. False when it had ended already."""
-    return _end(database, task_id, "completed", progress=100.0, output=dict(output), error=None)
+def complete(
+    database: sa.Engine,
+    task_id: str,
+    output: Mapping[str, Json],
+    texts: Mapping[str, tuple[str, str]] | None = None,
+    also: Callable[[sa.Connection], None] = lambda _connection: None,
+) -> bool:
+    """End the task with its output.
+
+    Args:
+        database: holds the catalog.
+        task_id: the task.
+        output: as clients see it.
+        texts: what is published of it: type and text by key.
+        also: what else is to be written in the same transaction.
+
+    Returns:
+        False when it had ended already: then nothing was written.
+    """
+    completed = {"progress": 100.0, "output": dict(output), "error": None}
+    return _end(database, task_id, "completed", texts or {}, also, **completed)
 
 
 def fail(database: sa.Engine, task_id: str, error: Mapping[str, Json]) -> bool:
@@ -229,10 +275,18 @@ def cancel(database: sa.Engine, task_id: str) -> bool:
     return _end(database, task_id, "cancelled", error=error, output=None)
 
 
-def _end(database: sa.Engine, task_id: str, status: str, **values: Any) -> bool:
+def _end(
+    database: sa.Engine,
+    task_id: str,
+    status: str,
+    texts: Mapping[str, tuple[str, str]] | None = None,
+    also: Callable[[sa.Connection], None] = lambda _connection: None,
+    **values: Any,
+) -> bool:
     now = clock.now_ms()
     with database.begin() as connection:
-        before = connection.execute(sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN)).one_or_none()
+        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
+        before = connection.execute(open_).one_or_none()
         changed = connection.execute(
             tasks.update()
             .where(tasks.c.id == task_id, _OPEN)
@@ -240,6 +294,9 @@ def _end(database: sa.Engine, task_id: str, status: str, **values: Any) -> bool:
         )
         if before is None or not changed.rowcount:
             return False
+        if texts:
+            published.put(connection, task_id, None, texts)
+        also(connection)
         if status == "completed" and before.output is None:
             _tell_usable(connection, task_id)
         task = read(connection.execute(sa.select(tasks).where(tasks.c.id == task_id)).one())
@@ -270,4 +327,4 @@ def _change(database: sa.Engine, task_id: str, **values: Any) -> bool:
 
 def read(row: sa.Row[Any]) -> Task:
     """The task of a row."""
-    return Task(**{name: value for name, value in row._mapping.items() if name != "updated_at"})
+    return Task(**{name: value for name, value in row._mapping.items() if name in Task.__dataclass_fields__})

@@ -75,10 +75,18 @@ class Found:
 def put(
     database: sa.Engine, task_id: str, media_id: str | None, language: str | None, segments: Sequence[Segment]
 ) -> None:
-    """Keep a transcript, in place of the one that the media row had.
+    """Keep a transcript, in place of the one that the media row had; see `enter`."""
+    with database.begin() as connection:
+        enter(connection, task_id, media_id, language, segments)
+
+
+def enter(
+    connection: sa.Connection, task_id: str, media_id: str | None, language: str | None, segments: Sequence[Segment]
+) -> None:
+    """Keep a transcript, in place of the one that the media row had. Part of the caller's transaction.
 
     Args:
-        database: holds the catalog.
+        connection: of the transaction.
         task_id: the task that made it.
         media_id: the media row that it is of, or None.
         language: ISO 639-1, or None.
@@ -91,21 +99,20 @@ def put(
         if clean:
             text = f"{text} {clean}" if text else clean
             places.append([len(text) - len(clean), start_s, end_s])
-    with database.begin() as connection:
-        mine = transcripts.c.task_id == task_id
-        connection.execute(
-            transcripts.delete().where(mine if media_id is None else mine | (transcripts.c.media_id == media_id))
+    mine = transcripts.c.task_id == task_id
+    connection.execute(
+        transcripts.delete().where(mine if media_id is None else mine | (transcripts.c.media_id == media_id))
+    )
+    connection.execute(
+        transcripts.insert().values(
+            task_id=task_id,
+            media_id=media_id,
+            language=language,
+            text=text,
+            segments=places,
+            created_at=clock.now_ms(),
         )
-        connection.execute(
-            transcripts.insert().values(
-                task_id=task_id,
-                media_id=media_id,
-                language=language,
-                text=text,
-                segments=places,
-                created_at=clock.now_ms(),
-            )
-        )
+    )
 
 
 def remove(database: sa.Engine, task_id: str) -> None:

@@ -46,8 +46,8 @@ class Admitted:
     cancel: tuple[str, ...] = ()
 
 
-def admit(connection: sa.Connection, function: Function, event: Event) -> Admitted:
-    """Start a run of the function for an event, as its flow control allows."""
+def admit(connection: sa.Connection, function: Function, event: Event, driver: str) -> Admitted:
+    """Start a run of the function for an event, as its flow control allows; a worker is to drive it."""
     flow = function.flow
     names = {"event": event.to_dict()}
     now = clock.now_ms()
@@ -94,7 +94,8 @@ def admit(connection: sa.Connection, function: Function, event: Event) -> Admitt
         at, on_schedule = _next_start(connection, function, flow.throttle, key, due_at or now)
         due_at = at if at > now else due_at
         keys["throttle"] = key, on_schedule
-    run_id = insert_run(connection, function.id, event.id, due_at=due_at, rank=_rank(function, names, now))
+    rank = _rank(function, names, now)
+    run_id = insert_run(connection, function.id, event.id, driver, due_at=due_at, rank=rank)
     for control, (key, at) in keys.items():
         connection.execute(
             run_keys.insert().values(run_id=run_id, control=control, function_id=function.id, key=key, at=at)
@@ -108,13 +109,14 @@ def insert_run(
     connection: sa.Connection,
     function_id: str,
     event_id: str,
+    driver: str,
     *,
     parent: tuple[str, str] | None = None,
     original: str | None = None,
     due_at: int | None = None,
     rank: int | None = None,
 ) -> str:
-    """Insert a run that may start at `due_at`, or at once. Returns its id."""
+    """Insert a run for a worker to drive, that may start at `due_at`, or at once. Returns its id."""
     now = clock.now_ms()
     run_id = new_id("run")
     parent_run_id, parent_step_id = parent or (None, None)
@@ -124,6 +126,7 @@ def insert_run(
             event_id=event_id,
             function_id=function_id,
             status="running" if due_at is None else "queued",
+            driver=driver,
             parent_run_id=parent_run_id,
             parent_step_id=parent_step_id,
             original_run_id=original,

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from anabranch.engine.events import Event
     from anabranch.engine.journal import Journal, Published, Run
     from anabranch.engine.protocol import Function, Op
-    from anabranch.engine.wakeups import Wakeups
     from anabranch.gate import Gate
+    from anabranch.wakeups import Wakeups
 
 Json = Any
 
@@ -64,6 +64,7 @@ class Surroundings:
         call: sends a request body to a function, for the whole of it or one step by hashed id.
         spread: told what publishing came to, so that new runs start and waiting steps wake.
         start: drives a run that somebody waits for, at once.
+        learn: loads the functions that apps have registered with other processes.
         wakeups: where a step waits for what happens elsewhere in this process.
         gate: how many calls of a function run at once.
         retry_scale: factor on the wait between attempts.
@@ -74,6 +75,7 @@ class Surroundings:
     call: Callable[[Function, str, bytes], Awaitable[protocol.Answer]]
     spread: Callable[[Published], None]
     start: Callable[[str], None]
+    learn: Callable[[], Awaitable[None]]
     wakeups: Wakeups
     gate: Gate
     retry_scale: float
@@ -84,6 +86,8 @@ async def drive(around: Surroundings, run_id: str) -> None:
     run = await _begun(around, run_id)
     if run is None or run.status != "running":
         return
+    if run.function_id not in around.functions:
+        await around.learn()
     function = around.functions.get(run.function_id)
     if function is None:
         error = protocol.error("UnknownFunction", f"no app has registered the function {run.function_id}")

@@ -1,7 +1,7 @@
 """Host: the embedded engine as the rest of the project sees it. Events in, runs driven, results out.
 
-Who drives a run is DBOS's business: each run is a DBOS workflow of the same id, so a run whose process died is
-taken up again when the process comes back. What a run has come to is the journal's.
+A run's row says which worker drives it. Whoever publishes an event drives what it starts; what a worker left behind
+that was lost, or has gone, is adopted by the others. What a run has come to is the journal's.
 """
 
 from __future__ import annotations
@@ -11,29 +11,27 @@ import contextlib
 import contextvars
 import itertools
 import json
-import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import structlog
-from dbos import DBOS, SetWorkflowID
 
 from anabranch import clock
+from anabranch.database import persist
 from anabranch.engine import driver, protocol, schedule, signing
-from anabranch.engine.journal import Journal, Published, Run
+from anabranch.engine.journal import ABANDONED, APPS, Journal, Published, Run, Superseded, cancelled
 from anabranch.engine.protocol import Errored, Function
-from anabranch.engine.wakeups import Wakeups
 from anabranch.errors import OptionError
 from anabranch.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
-    from dbos import DBOSConfig
 
     from anabranch.engine.events import Event
+    from anabranch.wakeups import Wakeups
+    from anabranch.workers import Membership
 
 Json = Any
 
@@ -47,18 +45,19 @@ _log = structlog.get_logger(__name__)
 _BEGINNING_AT_ONCE = 4
 _BEGINS_FOR_S = 0.1
 
-# A run outlives a deploy. DBOS would leave behind the runs of another version; the protocol finds each step by
-# its name, so a newer process can go on with an older one's run.
-_APPLICATION_VERSION = "1"
+# How many runs of others are adopted with one beat, so that several who live share them.
+_ADOPTED_AT_ONCE = 200
+# A loop that does not answer for so long is as good as lost.
+_BEAT_WITHIN_S = 10.0
 
 
 class Engine:
     """Drives the functions of registered apps by events, on SQLite or Postgres. One for each process.
 
     Args:
-        database: holds the journal and DBOS's own tables.
-        executor_id: who this process is. Two that live at once must differ; one that comes back after a crash
-            must be the same, since it takes up the runs it left.
+        database: holds the journal.
+        wakeups: how steps that wait hear of what happens elsewhere.
+        membership: under which name this process drives runs.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule.
         signing_key: signs every call, and every answer must be signed with it; None for apps in development.
     """
@@ -66,31 +65,34 @@ class Engine:
     def __init__(
         self,
         database: sa.Engine,
+        wakeups: Wakeups,
+        membership: Membership,
         *,
-        executor_id: str = "local",
         retry_scale: float = 1.0,
         signing_key: str | None = None,
     ) -> None:
         self._signing_key = signing_key
-        self._database = database
-        self._executor_id = executor_id
+        self._membership = membership
         self._functions: dict[str, Function] = {}
         self._clients: dict[str, httpx2.AsyncClient] = {}
-        self._wakeups = Wakeups()
+        self._wakeups = wakeups
         self._driving: dict[str, asyncio.Task[None]] = {}
-        self._starting: set[asyncio.Task[None]] = set()
-        self._scheduling: asyncio.Task[None] | None = None
+        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._background: list[asyncio.Task[None]] = []
         self._sending: list[tuple[list[Event], asyncio.Future[None]]] = []
         self._publishing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Semaphore(_BEGINNING_AT_ONCE)
         self._stopping = False
-        self.journal = Journal(database)
+        self.journal = Journal(database, lambda: membership.id)
+        membership.with_each_beat.append(self._adopt_soon)
+        membership.when_lost.append(self._let_go_soon)
         self._around = driver.Surroundings(
             journal=self.journal,
             functions=self._functions,
             call=self._call,
             spread=self._spread,
             start=self._start_run,
+            learn=self._load_apps,
             wakeups=self._wakeups,
             gate=Gate(),
             retry_scale=retry_scale,
@@ -176,43 +178,21 @@ class Engine:
     async def start(self) -> None:
         """Take up what was left running, and be ready for events. Call within the event loop that will drive."""
         self._loop = asyncio.get_running_loop()
-        config: DBOSConfig = {
-            "name": "anabranch",
-            "system_database_url": self._database.url.render_as_string(hide_password=False),
-            "system_database_engine": self._database,
-            "application_version": _APPLICATION_VERSION,
-            "executor_id": self._executor_id,
-            # How long its threads sleep between looks, and so how long stopping takes.
-            "notification_listener_polling_interval_sec": 0.1,
-            "log_level": "ERROR",
-            "enable_otlp": False,
-        }
-        DBOS(config=config)
-        # DBOS says through its own handler what is said here in this project's words.
-        logging.getLogger("dbos").setLevel(logging.ERROR)
-
-        @DBOS.workflow(name="drive")
-        async def drive(run_id: str) -> None:
-            await self._drive(run_id)
-
-        self._workflow = drive
-        DBOS.launch()
-        for row in await asyncio.to_thread(self.journal.apps):
-            self.register(row.functions)
-        for run_id in await asyncio.to_thread(self.journal.unfinished):
-            self._start_run(run_id)
-        self._scheduling = asyncio.create_task(self._follow_schedules(), context=contextvars.Context())
+        await self._load_apps()
+        await self._adopt()
+        self._background = [
+            self._loop.create_task(one, context=contextvars.Context())
+            for one in (self._follow_schedules(), self._follow_apps(), self._follow_abandoned())
+        ]
 
     async def stop(self) -> None:
-        """Leave the runs where they are; the next start takes them up."""
+        """Leave the runs where they are, for whoever lives or starts next."""
         self._stopping = True
-        tasks = [*self._starting, *self._driving.values(), *([self._scheduling] if self._scheduling else [])]
+        tasks = [*self._starting.values(), *self._driving.values(), *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
-        # DBOS had made its own threads the loop's, and has shut them down.
-        self._loop.set_default_executor(ThreadPoolExecutor())
+        await asyncio.to_thread(persist, self.journal.let_go)
         for client in set(self._clients.values()):
             await client.aclose()
 
@@ -250,7 +230,7 @@ class Engine:
         return None
 
     async def _publish(self, events: list[Event]) -> None:
-        self._spread(await asyncio.to_thread(self.journal.publish, events, list(self._functions.values())))
+        self._spread(await asyncio.to_thread(persist, self.journal.publish, events, list(self._functions.values())))
 
     async def ended(self, run_id: str) -> Run:
         """The run, once it has ended."""
@@ -304,7 +284,7 @@ class Engine:
 
     def _spread(self, published: Published) -> None:
         for run_id in published.run_ids:
-            self._start(self._start_in_turn(run_id))
+            self._start_later(run_id)
         for key in published.woken:
             self._wakeups.wake(key)
         for run_id in published.cancelled:
@@ -315,55 +295,97 @@ class Engine:
             self._wakeups.wake(run_id)
 
     def _start_run(self, run_id: str) -> None:
-        self._start(self._hand_over(run_id))
+        if run_id in self._driving or self._stopping:
+            return
+        # In an empty context: what is logged of it is its own.
+        driving = self._loop.create_task(self._drive(run_id), context=contextvars.Context())
+        self._driving[run_id] = driving
+        driving.add_done_callback(lambda _done: self._driving.pop(run_id, None))
+
+    def _start_later(self, run_id: str) -> None:
+        if run_id in self._driving or run_id in self._starting:
+            return
+        starting = self._loop.create_task(self._start_in_turn(run_id), context=contextvars.Context())
+        self._starting[run_id] = starting
+        starting.add_done_callback(lambda _done: self._starting.pop(run_id, None))
 
     async def _start_in_turn(self, run_id: str) -> None:
         # Of a thousand runs that begin at once each would slow all others, and whoever sends the next event.
         async with self._beginning:
             with self._wakeups.expect(run_id) as ended:
-                await self._hand_over(run_id)
+                self._start_run(run_id)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), _BEGINS_FOR_S)
 
-    def _start(self, starting: Coroutine[Any, Any, None]) -> None:
-        # In an empty context: DBOS would take a run started from within another for its child.
-        task = self._loop.create_task(starting, context=contextvars.Context())
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
+    async def _adopt(self) -> None:
+        """Drive what nobody drives who lives, and what is this worker's to drive and was dropped."""
+        for run_id in await asyncio.to_thread(self.journal.adopt, _ADOPTED_AT_ONCE):
+            self._start_later(run_id)
 
-    async def _hand_over(self, run_id: str) -> None:
-        with SetWorkflowID(run_id):
-            await DBOS.start_workflow_async(self._workflow, run_id)
+    def _adopt_soon(self) -> None:
+        if not self._stopping:
+            asyncio.run_coroutine_threadsafe(self._adopt(), self._loop).result(_BEAT_WITHIN_S)
+
+    async def _follow_abandoned(self) -> None:
+        with self._wakeups.expect(ABANDONED) as abandoned:
+            while True:
+                await abandoned.wait()
+                abandoned.clear()
+                await self._adopt()
+
+    def _let_go_soon(self) -> None:
+        """Stop driving: this process was taken for lost, and others drive its runs."""
+        self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        for driving in list(self._driving.values()):
+            driving.cancel()
+
+    async def _load_apps(self) -> None:
+        """Know the functions that apps have registered, here or with another process."""
+        for row in await asyncio.to_thread(self.journal.apps):
+            self.register(row.functions)
+
+    async def _follow_apps(self) -> None:
+        with self._wakeups.expect(APPS) as changed:
+            while True:
+                await changed.wait()
+                changed.clear()
+                await self._load_apps()
 
     async def _drive(self, run_id: str) -> None:
-        if self._stopping:
-            # It began between the cancelling and the end; DBOS keeps as pending what is cancelled.
-            raise asyncio.CancelledError
-        driving = self._driving[run_id] = asyncio.create_task(self._drive_on(run_id))
-        try:
-            await driving
-        except asyncio.CancelledError:
-            # A run that was cancelled has ended; a process that stops leaves its runs to the next one.
-            if self._stopping or not driving.cancelled():
-                raise
-        finally:
-            del self._driving[run_id]
-
-    async def _drive_on(self, run_id: str) -> None:
         """Drive the run to its end, through what the database or the machine may throw in between.
 
-        A run whose driver gave up would stay where it is for ever: DBOS takes up what a dead process left, not
-        what a living one dropped.
+        A run whose driver gave up would stay where it is until this process ends.
         """
-        for stumbles in itertools.count(1):
-            try:
-                await driver.drive(self._around, run_id)
-            except Exception as error:  # noqa: BLE001  (whatever it is, the run must not be dropped for it)
-                wait_s = min(60, 2**stumbles)
-                _log.warning("run stumbled", run=run_id, error=repr(error)[:300], again_in_s=wait_s)
-                await asyncio.sleep(wait_s)
-            else:
-                return
+        driving = asyncio.current_task()
+        assert driving is not None
+        watching = self._loop.create_task(self._stop_when_cancelled(run_id, driving))
+        try:
+            for stumbles in itertools.count(1):
+                try:
+                    await driver.drive(self._around, run_id)
+                except Superseded:
+                    _log.warning("another worker drives this run", run=run_id)
+                    return
+                except Exception as error:  # noqa: BLE001  (whatever it is, the run must not be dropped for it)
+                    wait_s = min(60, 2**stumbles)
+                    _log.warning("run stumbled", run=run_id, error=repr(error)[:300], again_in_s=wait_s)
+                    await asyncio.sleep(wait_s)
+                else:
+                    return
+        finally:
+            watching.cancel()
+
+    async def _stop_when_cancelled(self, run_id: str, driving: asyncio.Task[None]) -> None:
+        """Stop driving a run that was ended by another process."""
+        with self._wakeups.expect(cancelled(run_id)) as told:
+            while True:
+                await told.wait()
+                told.clear()
+                run = await asyncio.to_thread(self.journal.run, run_id)
+                if run is None or run.ended_at is not None:
+                    driving.cancel()
 
     async def _call(self, function: Function, step_id: str, body: bytes) -> protocol.Answer:
         client = self._clients[function.id]

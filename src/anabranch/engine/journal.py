@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock, pages
-from anabranch.database import insert_once
+from anabranch.database import insert_once, notify
 from anabranch.engine import admission
 from anabranch.engine.events import (
     FUNCTION_CANCELLED,
@@ -24,15 +24,24 @@ from anabranch.engine.events import (
 )
 from anabranch.engine.expressions import holds
 from anabranch.engine.tables import apps, events, run_events, runs, steps
+from anabranch.workers import living
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from anabranch.engine.flow import Cancel
     from anabranch.engine.protocol import Function
     from anabranch.pages import Page
 
 Json = Any
+
+# What wakes when an app has registered, and when a worker has left its runs to others.
+APPS = "apps"
+ABANDONED = "abandoned"
+
+
+class Superseded(Exception):  # noqa: N818  (not an error: the run is in good hands)
+    """Another worker drives the run now, since this one was taken for lost."""
 
 
 @dataclass(frozen=True)
@@ -96,24 +105,37 @@ class Published:
     """
 
     run_ids: tuple[str, ...] = ()
-    woken: tuple[Hashable, ...] = ()
+    woken: tuple[tuple[str, str], ...] = ()
     cancelled: tuple[str, ...] = ()
 
 
 NOTHING = Published()
 
 
-class Journal:
-    """Reads and writes the engine's rows. Every method is one transaction."""
+def cancelled(run_id: str) -> tuple[str, str]:
+    """What wakes whoever drives a run that was ended by somebody else."""
+    return ("cancelled", run_id)
 
-    def __init__(self, database: sa.Engine) -> None:
+
+class Journal:
+    """Reads and writes the engine's rows. Every method is one transaction.
+
+    Args:
+        database: holds them.
+        driver: says which worker this is. New runs are its to drive, and what it does not drive it does not write to.
+    """
+
+    def __init__(self, database: sa.Engine, driver: Callable[[], str]) -> None:
         self._database = database
+        self._driver = driver
 
     def publish(self, incoming: Iterable[Event], functions: Iterable[Function]) -> Published:
         """Record events, start what listens, end what they cancel, and fulfil the steps that wait for them."""
         registered = list(functions)
         with self._database.begin() as connection:
-            return _together([self._publish(connection, event, registered) for event in incoming])
+            published = _together([self._publish(connection, event, registered) for event in incoming])
+            _notify(connection, published)
+        return published
 
     def tick(self, function: Function, cron: str, moment_ms: int, functions: Iterable[Function]) -> Published:
         """Start a run of the function for a moment of its schedule, once."""
@@ -121,7 +143,9 @@ class Journal:
         with self._database.begin() as connection:
             if not self._record(connection, event):
                 return NOTHING
-            return self._admit(connection, function, event, list(functions))
+            published = self._admit(connection, function, event, list(functions))
+            _notify(connection, published)
+        return published
 
     def _publish(self, connection: sa.Connection, event: Event, functions: Sequence[Function]) -> Published:
         if not self._record(connection, event):
@@ -141,7 +165,7 @@ class Journal:
     def _admit(
         self, connection: sa.Connection, function: Function, event: Event, functions: Sequence[Function]
     ) -> Published:
-        admitted = admission.admit(connection, function, event)
+        admitted = admission.admit(connection, function, event, self._driver())
         published = [self._cancel(connection, run_id, functions) for run_id in admitted.cancel]
         if admitted.run_id is not None:
             key = (admitted.run_id, "start")
@@ -174,7 +198,9 @@ class Journal:
     def cancel(self, run_id: str, functions: Iterable[Function]) -> Published:
         """End a run that has not ended, and say so."""
         with self._database.begin() as connection:
-            return self._cancel(connection, run_id, list(functions))
+            published = self._cancel(connection, run_id, list(functions))
+            _notify(connection, published)
+        return published
 
     def _cancel(self, connection: sa.Connection, run_id: str, functions: Sequence[Function]) -> Published:
         ended = self._end(
@@ -239,6 +265,25 @@ class Journal:
                 connection.scalars(sa.select(runs.c.id).where(runs.c.ended_at.is_(None)).order_by(runs.c.created_at))
             )
 
+    def adopt(self, most: int) -> list[str]:
+        """Take over runs that no worker drives who lives: their ids, oldest first. Then those that were this one's."""
+        with self._database.begin() as connection:
+            abandoned = runs.c.driver.is_(None) | runs.c.driver.not_in(living())
+            open_ = sa.select(runs.c.id).where(runs.c.ended_at.is_(None), abandoned).order_by(runs.c.created_at)
+            # Two that adopt at once adopt different ones.
+            found = list(connection.scalars(open_.limit(most).with_for_update(skip_locked=True)))
+            if found:
+                connection.execute(runs.update().where(runs.c.id.in_(found)).values(driver=self._driver()))
+            mine = (runs.c.driver == self._driver()) & runs.c.ended_at.is_(None) & runs.c.id.not_in(found)
+            return found + list(connection.scalars(sa.select(runs.c.id).where(mine).order_by(runs.c.created_at)))
+
+    def let_go(self) -> None:
+        """Leave the runs of this worker to whoever lives."""
+        with self._database.begin() as connection:
+            mine = (runs.c.driver == self._driver()) & runs.c.ended_at.is_(None)
+            if connection.execute(runs.update().where(mine).values(driver=None)).rowcount:
+                notify(connection, ABANDONED)
+
     def begin(self, run_id: str) -> Run | None:
         """Start a queued run whose time has come. The run as it then is, or None when there is none."""
         now = clock.now_ms()
@@ -292,7 +337,7 @@ class Journal:
                     and step["created_at"] <= target["created_at"]
                     and step["status"] != "pending"
                 ]
-            new = admission.insert_run(connection, old.function_id, old.event_id, original=run_id)
+            new = admission.insert_run(connection, old.function_id, old.event_id, self._driver(), original=run_id)
             if kept:
                 connection.execute(steps.insert(), [{**step, "run_id": new} for step in kept])
             for row in connection.execute(sa.select(run_events).where(run_events.c.run_id == run_id)).all():
@@ -306,6 +351,7 @@ class Journal:
             changed = connection.execute(apps.update().where(apps.c.id == app_id).values(row))
             if not changed.rowcount:
                 connection.execute(insert_once(self._database, apps).values(id=app_id, **row))
+            notify(connection, APPS)
 
     def apps(self) -> list[sa.Row[Any]]:
         """The apps that have registered."""
@@ -359,14 +405,25 @@ class Journal:
         with self._database.begin() as connection:
             new = self._record(connection, event)
             if new:
-                admission.insert_run(connection, function_id, event.id, parent=(run_id, step_id))
+                admission.insert_run(connection, function_id, event.id, self._driver(), parent=(run_id, step_id))
             row = connection.execute(_select_run().where(runs.c.event_id == event.id)).one()
         return _read_run(row), new
 
     def settle(self, run_id: str, step_id: str, status: str, result: Json) -> bool:
-        """Write a step's result, `completed` or `failed`. False when it has one already."""
+        """Write a step's result, `completed` or `failed`. False when it has one already.
+
+        Raises:
+            Superseded: another worker drives the run.
+        """
         with self._database.begin() as connection:
+            self._check_driven(connection, run_id)
             return self._settle(connection, run_id, step_id, status, result)
+
+    def _check_driven(self, connection: sa.Connection, run_id: str) -> None:
+        """Hold the run's row, so that it stays with this worker until the transaction has ended."""
+        drivers = sa.select(runs.c.driver).where(runs.c.id == run_id).with_for_update(read=True)
+        if connection.scalar(drivers) != self._driver():
+            raise Superseded(run_id)
 
     def _settle(self, connection: sa.Connection, run_id: str, step_id: str, status: str, result: Json) -> bool:
         changed = connection.execute(
@@ -396,9 +453,17 @@ class Journal:
         error: Mapping[str, Json] | None = None,
         functions: Iterable[Function] = (),
     ) -> Published | None:
-        """End a run and tell whoever listens to ends, in one transaction. None when it had ended already."""
+        """End a run and tell whoever listens to ends, in one transaction. None when it had ended already.
+
+        Raises:
+            Superseded: another worker drives the run.
+        """
         with self._database.begin() as connection:
-            return self._end(connection, run_id, status, output, error, list(functions))
+            self._check_driven(connection, run_id)
+            published = self._end(connection, run_id, status, output, error, list(functions))
+            if published is not None:
+                _notify(connection, published)
+        return published
 
     def _end(
         self,
@@ -416,6 +481,7 @@ class Journal:
         )
         if not changed.rowcount:
             return None
+        notify(connection, run_id)
         names = {"completed": [], "failed": [FUNCTION_FAILED], "cancelled": [FUNCTION_CANCELLED]}[status]
         heard = [name for name in [*names, FUNCTION_FINISHED] if self._heard(connection, name, functions)]
         if not heard:
@@ -447,6 +513,15 @@ def _together(published: Sequence[Published]) -> Published:
         tuple(key for one in published for key in one.woken),
         tuple(run_id for one in published for run_id in one.cancelled),
     )
+
+
+def _notify(connection: sa.Connection, published: Published) -> None:
+    """Wake who waits in other processes, when the caller's transaction is committed."""
+    for key in published.woken:
+        notify(connection, key)
+    for run_id in published.cancelled:
+        notify(connection, (run_id, "start"))
+        notify(connection, cancelled(run_id))
 
 
 def _listens(function: Function, event: Event) -> bool:

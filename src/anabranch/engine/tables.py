@@ -39,6 +39,8 @@ runs = sa.Table(
     sa.Column("parent_step_id", sa.Text),
     # the run that this one does again, or null
     sa.Column("original_run_id", sa.Text),
+    # the worker that drives it; one that has ended is driven by nobody
+    sa.Column("driver", sa.Text),
     # the earliest time at which it may start
     sa.Column("due_at", Timestamp),
     # who goes first where runs wait for each other: the time it was created, less its priority
@@ -51,6 +53,12 @@ runs = sa.Table(
 sa.Index(
     "ix_runs_open",
     runs.c.function_id,
+    sqlite_where=runs.c.ended_at.is_(None),
+    postgresql_where=runs.c.ended_at.is_(None),
+)
+sa.Index(
+    "ix_runs_driver",
+    runs.c.driver,
     sqlite_where=runs.c.ended_at.is_(None),
     postgresql_where=runs.c.ended_at.is_(None),
 )

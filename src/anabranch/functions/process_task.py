@@ -9,18 +9,17 @@ import inngest
 from anabranch import clock
 from anabranch.catalog.tasks import Task
 from anabranch.errors import FinalError
-from anabranch.tasks.workshop import Again
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from anabranch.tasks.workshop import Workshop
+    from anabranch.tasks.orders import Orders
 
 Json = Any
 
 
 def create(
-    client: inngest.Inngest, workshop: Workshop, announce: Callable[[], Awaitable[None]]
+    client: inngest.Inngest, orders: Orders, announce: Callable[[], Awaitable[None]]
 ) -> inngest.Function[dict[str, Json]]:
     """The function that does a task; its event's data is the body of a task request.
 
@@ -29,7 +28,7 @@ def create(
 
     Args:
         client: the app that it belongs to.
-        workshop: does the steps.
+        orders: has the steps done.
         announce: hands webhooks that are due to the engine.
     """
 
@@ -38,7 +37,7 @@ def create(
         original: Any = failed["event"]
         order = read_order(original["data"], str(failed["run_id"]))
         error: Any = failed["error"]
-        await workshop.give_up(order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False})
+        await orders.give_up(order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False})
         await announce()
 
     @client.create_function(
@@ -51,13 +50,13 @@ def create(
     )
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
         order = read_order(ctx.event.data, ctx.run_id)
-        again = _read_again(ctx.event.data)
-        planned = await ctx.step.run("plan", lambda: _final(workshop.plan(order, again)))
+        again: Any = ctx.event.data.get("again")
+        planned = await ctx.step.run("plan", lambda: _final(orders.plan(order, again)))
 
         def perform(name: str, optional: bool) -> Callable[[], Awaitable[None]]:
             async def do() -> None:
                 try:
-                    await ctx.step.run(name, lambda: _final(workshop.perform(order, name)))
+                    await ctx.step.run(name, lambda: _final(orders.perform(order, name)))
                 except inngest.StepError:
                     if not optional:
                         raise
@@ -68,7 +67,7 @@ def create(
         await ctx.group.parallel(tuple(perform(*piece) for piece in pieces))
 
         async def join() -> dict[str, Json]:
-            output = await _final(workshop.join(order))
+            output = await _final(orders.join(order))
             await announce()
             return output
 
@@ -78,7 +77,7 @@ def create(
 
 
 def create_discard(
-    client: inngest.Inngest, process_task: inngest.Function[dict[str, Json]], workshop: Workshop
+    client: inngest.Inngest, process_task: inngest.Function[dict[str, Json]], orders: Orders
 ) -> inngest.Function[None]:
     """The function that cleans up after a cancelled task: ends its encodes and removes what they wrote."""
     # Whoever cancels the run means the task.
@@ -96,7 +95,7 @@ def create_discard(
     async def discard_task(ctx: inngest.Context) -> None:
         told: Any = ctx.event.data
         task_id = read_order(told["event"]["data"], told["run_id"]).id if "run_id" in told else told["id"]
-        await workshop.discard(str(task_id))
+        await orders.discard(str(task_id))
 
     return discard_task
 
@@ -122,11 +121,6 @@ def read_order(data: Mapping[str, Json], run_id: str) -> Task:
         webhook_url=data.get("webhook_url"),
         run_id=run_id or None,
     )
-
-
-def _read_again(data: Mapping[str, Json]) -> Again | None:
-    again = data.get("again")
-    return Again(str(again.get("taskId")), str(again.get("from"))) if isinstance(again, dict) else None
 
 
 async def _final(work: Awaitable[dict[str, Json]]) -> dict[str, Json]:

@@ -19,6 +19,11 @@ _TURNED = "sidedata=mode=delete:type=DISPLAYMATRIX"
 _TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
 
 
+def requires(video: VideoTrack) -> tuple[str, ...]:
+    """The filters that `upright` needs beside those that every ffmpeg has, each as `filter:` and its name."""
+    return ("filter:tonemap", "filter:zscale") if video.hdr else ()
+
+
 def upright(video: VideoTrack, ffmpeg: Ffmpeg) -> list[str]:
     """Filters from the decoder to pictures as people should see them: BT.709, 8 bit, 4:2:0, square pixels.
 

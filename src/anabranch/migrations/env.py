@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from alembic import context
 
+from anabranch import workers
 from anabranch.catalog import tables as catalog
 from anabranch.engine import tables as engine
 
-TABLES = {*catalog.metadata.tables, *engine.metadata.tables}
+ALL = [catalog.metadata, engine.metadata, workers.metadata]
+TABLES = {name for metadata in ALL for name in metadata.tables}
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[catalog.metadata, engine.metadata],
+    target_metadata=ALL,
     # SQLite changes a table by making it anew.
     render_as_batch=True,
-    # DBOS keeps its tables in the same database; a generated migration would drop them.
+    # Whoever embeds this may keep tables of their own in the same database.
     include_name=lambda name, kind, _parents: kind != "table" or name in TABLES,
 )
 with context.begin_transaction():

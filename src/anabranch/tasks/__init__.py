@@ -44,6 +44,7 @@ class Piece:
         urgent: whether it waits for no core but goes in a lane of its own; for a second of work that people wait for.
         position_s: where in the media its work begins, in seconds; what is further in goes later.
         optional: whether the task is done without it when it fails for good.
+        requires: what a worker must be able to do to do it, such as `encoder:libx265`; see `capabilities.py`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Piece:
     urgent: bool = False
     position_s: float = 0.0
     optional: bool = False
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

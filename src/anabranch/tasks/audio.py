@@ -101,7 +101,8 @@ class Audio(Kind[AudioOptions]):
             return []
         if options.is_text:
             return _stretches(options, track, probe)
-        return [Piece("encode", weight=probe.duration_s)]
+        required = (f"encoder:{_SOUNDS[options.format][1]}",)
+        return [Piece("encode", weight=probe.duration_s, requires=required)]
 
     def perform(self, piece: Piece, options: AudioOptions, desk: Desk) -> dict[str, Json]:
         """Encode or transcribe, verify, and store."""
@@ -132,7 +133,15 @@ class Audio(Kind[AudioOptions]):
 def _stretches(options: AudioOptions, track: AudioTrack, probe: Probe) -> list[Piece]:
     found = stretches.cut(options.start, options.start + _length(options, track, probe))
     if len(found) == 1:
-        return [Piece("transcribe", weight=probe.duration_s, slot="speech", position_s=_AFTER_THE_PICTURE_S)]
+        return [
+            Piece(
+                "transcribe",
+                weight=probe.duration_s,
+                slot="speech",
+                position_s=_AFTER_THE_PICTURE_S,
+                requires=("speech",),
+            )
+        ]
     return [
         Piece(
             f"transcribe-{number:04}",
@@ -140,6 +149,7 @@ def _stretches(options: AudioOptions, track: AudioTrack, probe: Probe) -> list[P
             weight=stretch.length_s,
             slot="speech",
             position_s=_AFTER_THE_PICTURE_S + number * stretch.length_s,
+            requires=("speech",),
         )
         for number, stretch in enumerate(found)
     ]

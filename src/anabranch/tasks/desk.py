@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from anabranch.catalog.tasks import Task
     from anabranch.media.ffmpeg import Ffmpeg
     from anabranch.media.probe import Probe
     from anabranch.media.process import CancelToken, Tape
@@ -58,6 +59,9 @@ class Desk:
         on_partial: told what the piece has come to so far, in the form of its result; for pieces whose first part is
             of use while the rest is being made.
         earlier: what an attempt that did not end told last, or None; what it stored is still there.
+        texts: takes what is published, type and text by key, so that all of it is published at once; when None each
+            text is stored as it comes.
+        shown: keys that are published already.
     """
 
     source: Path
@@ -74,6 +78,8 @@ class Desk:
     nice: int = 0
     on_partial: Callable[[dict[str, Any]], None] = lambda _result: None
     earlier: dict[str, Any] | None = None
+    texts: dict[str, tuple[str, str]] | None = None
+    shown: frozenset[str] = frozenset()
     saved: list[StoredFile] = field(default_factory=list)
 
     @property
@@ -99,16 +105,22 @@ class Desk:
         return self.save(self._written(data, name), name, content_type)
 
     def publish_text(self, text: str, name: str, content_type: str) -> StoredFile:
-        """Store a text as the output `name`, over what is there. For playlists: players hold their addresses.
+        """Publish a text as the output `name`, over what is there. For playlists: players hold their addresses.
 
         Raises:
             ResourceError: `disk_full`, or `storage_unavailable`.
         """
-        path = self._written(text.encode(), name)
-        size_bytes = path.stat().st_size
         key = self.published_key(name)
-        self.storage.put(key, path, content_type)
-        return StoredFile(name, key, size_bytes)
+        if self.texts is not None:
+            self.texts[key] = (content_type, text)
+        else:
+            self.storage.put(key, self._written(text.encode(), name), content_type)
+        return StoredFile(name, key, len(text.encode()))
+
+    def is_published(self, name: str) -> bool:
+        """Whether there is a text at the output `name`."""
+        key = self.published_key(name)
+        return key in self.shown if self.texts is not None else self.storage.exists(key)
 
     def _written(self, data: bytes, name: str) -> Path:
         path = self.scratch / f"{len(self.saved)}-{name.replace('/', '-')}"
@@ -144,3 +156,8 @@ def check_picture(desk: Desk, file: Path, size: tuple[int, int]) -> None:
             f"{file.name} should be {size[0]}x{size[1]} and has {raw.stat().st_size} pixels.",
             "The step is tried again.",
         )
+
+
+def prefix_of(task: Task) -> str:
+    """Where the outputs of a task begin."""
+    return f"media/{task.media_id}/{task.id}" if task.media_id else f"tasks/{task.id}"

@@ -61,9 +61,12 @@ class Image(Kind[ImageOptions]):
     name = "image"
     options = ImageOptions
 
-    def plan(self, options: ImageOptions, probe: Probe) -> list[Piece]:  # noqa: ARG002
+    def plan(self, options: ImageOptions, probe: Probe) -> list[Piece]:
         """One piece, or none without a picture to take."""
-        return [Piece("render", urgent=True)] if probe.video else []
+        if probe.video is None:
+            return []
+        required = (f"encoder:{_ENCODERS[options.format]}", *picture.requires(probe.video))
+        return [Piece("render", urgent=True, requires=required)]
 
     def perform(self, piece: Piece, options: ImageOptions, desk: Desk) -> dict[str, Json]:  # noqa: ARG002
         """Take the frame, verify the picture and store it."""

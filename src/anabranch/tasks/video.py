@@ -33,6 +33,13 @@ _TYPES = {
 }
 # Pictures that move and loop, without sound.
 LOOPS = ("gif", "webp")
+_ENCODERS = {
+    "mp4": ("libx264", "aac"),
+    "mov": ("libx264", "aac"),
+    "webm": ("libvpx-vp9", "libopus"),
+    "gif": ("gif",),
+    "webp": ("libwebp_anim",),
+}
 _CODECS = {"mp4": "h264", "mov": "h264", "webm": "vp9"}
 # x264's scale ends at 51, VP9's at 63, and WebP's runs the other way, 0 to 100.
 _CRF = {"very_low": 32, "low": 28, "medium": 23, "high": 20, "very_high": 17}
@@ -143,7 +150,8 @@ def plan_clip(options: VideoOptions, probe: Probe, *, preview: bool) -> list[Pie
             "Give start and end, or make a video of format mp4.",
         )
     urgent = preview and end_s - start_s <= _LONGEST_URGENT_S
-    return [Piece("render", weight=end_s - start_s, urgent=urgent)]
+    required = tuple(f"encoder:{name}" for name in _ENCODERS[options.format]) + picture.requires(probe.video)
+    return [Piece("render", weight=end_s - start_s, urgent=urgent, requires=required)]
 
 
 def clip(options: VideoOptions, desk: Desk, tiny_bytes: int | None = None) -> dict[str, Json]:

@@ -1,65 +1,60 @@
-"""Workshop: where tasks are done. Each method is one durable step of a task; the steps' order is the function's.
+"""Workshop: where this process does pieces of tasks that somebody asked for, each at a desk of its own.
 
-    plan      fetch the source, look what is in it, and cut the task into pieces
-    perform   do one piece at a desk of its own, once a slot is free; show what there is so far
-    join      make the output of the pieces, remove what lost attempts left, and end the task
+    claim     the piece that is due first of those for which there is a place
+    do        plan it, perform it, or join it
+    note      what it came to, if the piece is still this worker's; else remove what was stored for it
 
-Bytes first, then the row: outputs are stored and verified before a row says that they exist. Plans and results are
-rows too, and steps only name them: an engine sends the results of all steps with each call.
+Bytes first, then the row: outputs are stored and verified before a row says that they exist. A worker that was taken
+for lost finds that its claim is another's, and nothing that it wrote is ever named by a row.
 """
 
 from __future__ import annotations
 
 import asyncio
-import mimetypes
+import contextlib
 import os
 import shutil
+import threading
 import time
-from collections import defaultdict
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from anabranch.catalog import attempts, files, media, plans, tasks, transcripts
-from anabranch.catalog.branches import named
-from anabranch.errors import AnabranchError, EncodeError, FinalError, ResourceError
-from anabranch.gate import Gate
-from anabranch.media import source
-from anabranch.media.probe import Probe, probe
+from anabranch import workers
+from anabranch.catalog import attempts, published, tasks, work
+from anabranch.database import is_transient, persist
+from anabranch.errors import AnabranchError, ResourceError
 from anabranch.media.process import Cancelled, CancelToken, Tape
-from anabranch.tasks import Piece, turns
-from anabranch.tasks.desk import Desk
-from anabranch.tasks.kinds import kind_named
-from anabranch.tasks.showcase import Showcase, prefix_of
+from anabranch.tasks import capabilities, turns
+from anabranch.tasks.showcase import store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     import sqlalchemy as sa
 
-    from anabranch.catalog.tasks import Task
+    from anabranch.catalog.work import Claim
     from anabranch.media.ffmpeg import Ffmpeg
     from anabranch.storage import Storage
-    from anabranch.tasks import Output
+    from anabranch.tasks.craft import Craft
+    from anabranch.tasks.desk import Desk
+    from anabranch.wakeups import Wakeups
+    from anabranch.workers import Membership
 
 Json = Any
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
 # How often a running piece writes down how far it is. People see half a second; a database feels less.
 _PROGRESS_EVERY_S = 0.5
-# How long a piece waits for the beginning of its task to be asked for, and how often it looks.
-_BEGINNING_WITHIN_S = 1.0
-_LOOK_EVERY_S = 0.02
+# Who waits for work is woken; this is for wakeups that were lost.
+_LOOK_AGAIN_S = 5.0
+_TIDY_EVERY_S = 10.0
 KEPT_FREE_BYTES = 64 << 20
 _MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-# How the address of something in storage begins; its key follows.
-STORED = "storage:"
 
 
 @dataclass(frozen=True)
@@ -83,157 +78,165 @@ class Tools:
     speech_model: str | None = None
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a task is made of, and what was seen in its source."""
+class Workshop:
+    """Does pieces of tasks, for one process.
 
-    pieces: dict[str, Piece]
-    probe: Probe
-
-
-@dataclass(frozen=True)
-class Again:
-    """What a task does again.
-
-    Attributes:
-        task_id: the task that did it before.
-        piece: what came before this piece is taken over from it, as far as it is there; all of it before `join`.
+    Args:
+        tools: what it works with.
+        craft: how a piece is done.
+        wakeups: tells when there is something to do, and when something is not wanted any more.
+        membership: under which name it works.
     """
 
-    task_id: str
-    piece: str
-
-
-class Workshop:
-    """Does the steps of tasks, for one process."""
-
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, craft: Craft, wakeups: Wakeups, membership: Membership) -> None:
         self._tools = tools
         self._database = tools.database
-        self._gate = Gate()
-        self._sources = tools.scratch / "sources"
-        # What is being done for each task, so that it can be stopped.
-        self._working: dict[str, set[tuple[CancelToken, asyncio.Future[Json]]]] = defaultdict(set)
-        self._looks: dict[str, asyncio.Task[tuple[Path, Probe]]] = {}
-        self._plans: dict[str, _Plan] = {}
-        # By task, the pieces that somebody has asked for.
-        self._asked: dict[str, set[str]] = defaultdict(set)
-        self._tapes: dict[tuple[str, str, int], Tape] = {}
-        self._shown = Showcase(tools.database, tools.storage, self._desk, self._at_desk, self._tell)
-        shutil.rmtree(tools.scratch, ignore_errors=True)
-        self._sources.mkdir(parents=True)
-        # Whoever made them is gone: one process at a time works here.
-        attempts.interrupt_all(tools.database)
+        self._wakeups = wakeups
+        self._membership = membership
+        self._craft = craft
+        self._held: Counter[str] = Counter()
+        # What is being done, so that it can be stopped.
+        self._doing: dict[Claim, CancelToken] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
+        self._closing = False
+        self._capabilities = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots)
+        # Pieces take hours, so they have threads of their own: short work must find one.
+        self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="anabranch-piece")
+        membership.when_lost.append(self.stop_all)
+        membership.with_each_beat.append(self._take_from_the_lost)
 
-    async def plan(self, order: Task, again: Again | None = None) -> dict[str, Json]:
-        """Write the task down, fetch and probe its source, and plan it; or take over what it does again.
+    async def run(self) -> None:
+        """Do what there is to do, until it is closed."""
+        tidied_at = time.monotonic()
+        with self._wakeups.expect(work.ANYTHING) as woken:
+            while not self._closing:
+                while not self._closing and (claim := await self._claim()):
+                    self._begin(claim)
+                self._freed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(_first(woken, self._freed), _LOOK_AGAIN_S)
+                woken.clear()
+                if time.monotonic() - tidied_at > _TIDY_EVERY_S:
+                    await asyncio.to_thread(self._tidy)
+                    tidied_at = time.monotonic()
 
-        Returns:
-            `{"pieces": [{"name": …, "optional": …}, …]}`, in order.
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Begin nothing new, let what is being done end for some seconds, and give the rest back."""
+        self._closing = True
+        self._freed.set()
+        if self._tasks and drain_s:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        self.stop_all()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=True)
 
-        Raises:
-            AnabranchError: the source cannot be used, or the options do not fit it.
-        """
-        await asyncio.to_thread(self._open, order)
-        await self._check_wanted(order)
-        with self._noting_errors(order.id):
-            if again is not None:
-                await asyncio.to_thread(self._take_over, order, again)
-            planned = await self._planned(order)
-        return {"pieces": [{"name": one.name, "optional": one.optional} for one in planned.pieces.values()]}
-
-    async def perform(self, order: Task, name: str) -> dict[str, Json]:
-        """Do one piece of a task, once there is a slot for it.
-
-        An engine may ask twice: it died, or its answer was lost, before it had noted the result. Then the piece is
-        not done again.
-
-        Returns:
-            `{"piece": …}`; what it came to is in its row, for `join`.
-
-        Raises:
-            AnabranchError: it failed; nothing it wrote is visible.
-        """
-        if await asyncio.to_thread(attempts.result_of, self._database, order.id, name) is None:
-            created_at = await self._check_wanted(order)
-            planned = await self._planned(order)
-            piece = planned.pieces[name]
-            path, _ = await self._look(order.input)
-            await self._let_beginning_go_first(order.id, piece, planned)
-            async with self._slot(order.kind, piece, created_at):
-                attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, name)
-                with structlog.contextvars.bound_contextvars(task=order.id, piece=name, attempt=attempt):
-                    await self._attempt(order, piece, planned.probe, path, attempt)
-        return {"piece": name}
-
-    async def join(self, order: Task) -> dict[str, Json]:
-        """Make the output of the pieces' results, end the task with it, and sweep what lost attempts left.
-
-        Asked again, it answers with the output that the task ended with.
-
-        Returns:
-            the task's output, as clients see it.
-
-        Raises:
-            AnabranchError: the pieces do not fit together.
-        """
-        task = await asyncio.to_thread(tasks.get, self._database, order.id)
-        if task is not None and task.status == "completed" and task.output is not None:
-            return task.output
-        await self._check_wanted(order)
-        planned = await self._planned(order)
-        path, _ = await self._look(order.input)
-        kind = kind_named(order.kind)
-        options = kind.read_options(order.options)
-        attempt = await asyncio.to_thread(attempts.begin, self._database, order.id, "join")
-        desk = self._desk(order, "join", planned.probe, path, attempt)
-        with self._taping(order.id, "join", attempt, desk), self._noting_errors(order.id, "join", attempt, desk.tape):
-            results = await asyncio.to_thread(self._results, order.id, planned)
-            with_nobody_else = self._shown.alone(order.id, lambda: kind.join(results, options, desk))
-            output = await asyncio.to_thread(self._at_desk, desk, with_nobody_else)
-            told = self._tell(output)
-            await asyncio.to_thread(self._close, order, output, told, attempt, desk.tape)
-        return told
-
-    async def caption(self, media_id: str) -> None:
-        """Offer what is said as captions in the media's package, when both are there."""
-        await asyncio.to_thread(self._shown.caption, media_id)
-
-    async def give_up(self, task_id: str, error: dict[str, Json]) -> None:
-        """End a task that failed for good and remove what it stored."""
-        await asyncio.to_thread(self._abandon, task_id, error)
-
-    async def discard(self, task_id: str) -> None:
-        """Cancel a task that has not ended: stop what is being done for it, and remove what it stored."""
-        await asyncio.to_thread(tasks.cancel, self._database, task_id)
-        working = list(self._working.get(task_id, ()))
-        for cancel, _ in working:
+    def stop_all(self) -> None:
+        """Stop what is being done. Any thread may say so."""
+        for cancel in list(self._doing.values()):
             cancel.cancel()
-        await asyncio.gather(*(work for _, work in working), return_exceptions=True)
-        await asyncio.to_thread(self._clear, task_id)
 
-    def remove(self, task: Task) -> None:
-        """Remove all that a task has stored. Its pieces are then as if they had not been done."""
-        self._shown.alone(task.id, lambda: self._sweep(prefix_of(task), set()))()
-        attempts.forget(self._database, task.id)
-        transcripts.remove(self._database, task.id)
-        self._tidy(task)
+    async def _claim(self) -> Claim | None:
+        if not await asyncio.to_thread(self._has_room):
+            return None
+        return await asyncio.to_thread(persist, work.claim, self._database, self._membership.id, self._fits)
 
-    def tape(self, task_id: str, piece: str, attempt: int) -> Tape | None:
-        """What is run for an attempt that is being made; None for any other."""
-        return self._tapes.get((task_id, piece, attempt))
+    def _fits(self, needs: str, requires: str) -> bool:
+        limits = turns.places(needs, self._tools.cpu_slots, _MEMORY_BYTES)
+        free = all(self._held[key] < limit for key, limit in limits.items())
+        return free and capabilities.can(self._capabilities, requires.split())
 
-    async def _check_wanted(self, order: Task) -> int:
-        """When the task was created, Unix milliseconds. An engine that has not heard of its cancelling is told here."""
-        task = await asyncio.to_thread(tasks.get, self._database, order.id)
-        if task is not None and task.status == "cancelled":
-            raise _cancelled(order)
-        # An order is made anew for each step; only the row knows since when it waits.
-        return task.created_at if task is not None else order.created_at
+    def _has_room(self) -> bool:
+        """Whether there is room on the disk. Without, others do the work; who is alone says of what it fails."""
+        free = shutil.disk_usage(self._tools.scratch).free
+        return free >= KEPT_FREE_BYTES or sum(bool(row.capabilities) for row in workers.every(self._database)) == 1
 
-    async def _is_cancelled(self, order: Task) -> bool:
-        task = await asyncio.to_thread(tasks.get, self._database, order.id)
-        return task is not None and task.status == "cancelled"
+    def _begin(self, claim: Claim) -> None:
+        cancel = CancelToken()
+        self._doing[claim] = cancel
+        self._held.update(turns.places(claim.needs, self._tools.cpu_slots, _MEMORY_BYTES).keys())
+        task = asyncio.create_task(self._do(claim, cancel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, claim: Claim, cancel: CancelToken) -> None:
+        loop = asyncio.get_running_loop()
+        watching = asyncio.create_task(self._stop_when_unwanted(claim, cancel))
+        try:
+            with structlog.contextvars.bound_contextvars(
+                task=claim.task_id, piece=claim.piece, attempt=claim.attempt, worker=claim.worker_id
+            ):
+                await loop.run_in_executor(self._threads, self._attempt, claim, cancel)
+        except Exception:  # noqa: BLE001  (whatever it is, the others go on)
+            # It is taken from this worker when it leaves, or by who finds its row later.
+            _log.exception("piece could not be noted", task=claim.task_id, piece=claim.piece)
+        finally:
+            watching.cancel()
+            del self._doing[claim]
+            self._held.subtract(turns.places(claim.needs, self._tools.cpu_slots, _MEMORY_BYTES).keys())
+            self._freed.set()
+            self._wakeups.wake(claim.key)
+
+    async def _stop_when_unwanted(self, claim: Claim, cancel: CancelToken) -> None:
+        with self._wakeups.expect(work.stopped(claim.task_id)) as stopped:
+            while True:
+                if not await asyncio.to_thread(persist, work.is_held, self._database, claim):
+                    cancel.cancel()
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopped.wait(), _LOOK_AGAIN_S)
+                stopped.clear()
+
+    def _attempt(self, claim: Claim, cancel: CancelToken) -> None:
+        started = time.monotonic()
+        scratch = self._tools.scratch / claim.task_id / f"{claim.piece}.{claim.attempt}"
+        given: dict[str, Any] = {
+            "scratch": scratch,
+            "attempt": claim.attempt,
+            "cancel": cancel,
+            "threads": turns.threads(claim.needs, self._tools.cpu_slots),
+            "nice": turns.nice(claim.needs),
+        }
+        tape = Tape(scratch)
+        reporter = _Reporter(self._database, claim, tape, cancel)
+        desk: Desk | None = None
+        try:
+            self._check_room()
+            task = self._craft.task(claim.task_id)
+
+            def tell(partial: dict[str, Json]) -> None:
+                reporter.tell(partial)
+                # What somebody may be watching is no longer this attempt's to remove.
+                if desk is not None:
+                    desk.saved.clear()
+                self._craft.grow(task)
+
+            desk = self._craft.desk(task, claim.piece, on_progress=reporter.report, on_partial=tell, tape=tape, **given)
+            result = self._craft.do(task, claim, desk)
+            noted = persist(work.complete, self._database, claim, result, reporter.run)
+        except Cancelled:
+            self._throw_away(desk)
+            persist(work.release, self._database, claim, reporter.run)
+            return
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is noted)
+            self._throw_away(desk)
+            told = _told(error, claim)
+            if persist(work.fail, self._database, claim, told, reporter.run):
+                persist(tasks.note_error, self._database, claim.task_id, told)
+            return
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if not noted:
+            _log.warning("another worker has this piece; what was made of it is thrown away")
+            self._throw_away(desk)
+            return
+        self._craft.after(task, claim)
+        _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
+
+    def _throw_away(self, desk: Desk | None) -> None:
+        for stored in desk.saved if desk is not None else ():
+            with contextlib.suppress(AnabranchError):
+                self._tools.storage.delete(stored.key)
 
     def _check_room(self) -> None:
         """Begin nothing on a disk that is nearly full: the database would not find room to say what became of it."""
@@ -245,383 +248,75 @@ class Workshop:
                 "Free some space; the step is tried again.",
             )
 
-    def _open(self, order: Task) -> None:
-        if not media.open_for(self._database, order):
-            # It was on its way when its media was deleted.
-            raise _cancelled(order)
-        tasks.begin(self._database, order.id, order.run_id)
+    def _take_from_the_lost(self) -> None:
+        if work.release_lost(self._database):
+            self._wakeups.wake(work.ANYTHING)
 
-    async def _planned(self, order: Task) -> _Plan:
-        """The plan of a task: as it was written down, else made now."""
-        planned = self._plans.get(order.id)
-        if planned is None:
-            planned = await asyncio.to_thread(self._read_plan, order.id)
-            if planned is None:
-                kind = kind_named(order.kind)
-                options = kind.read_options(order.options)
-                self._check_room()
-                _, seen = await self._look(order.input)
-                await asyncio.to_thread(self._write_plan, order, list(kind.plan(options, seen)), seen)
-                planned = await asyncio.to_thread(self._read_plan, order.id)
-                assert planned is not None
-            self._plans[order.id] = planned
-        return planned
-
-    def _take_over(self, order: Task, again: Again) -> None:
-        """Give a task the plan of an earlier one, and what that had done before a piece. Doing it twice is fine."""
-        earlier = tasks.get(self._database, again.task_id)
-        found = plans.get(self._database, again.task_id)
-        same = earlier and (earlier.media_id, earlier.kind, earlier.options)
-        if earlier is None or found is None or same != (order.media_id, order.kind, order.options):
-            return
-        pieces, seen = found
-        self._write_plan(order, [Piece(**piece) for piece in pieces], Probe.from_dict(seen))
-        names = [piece["name"] for piece in pieces]
-        for name in names[: names.index(again.piece)] if again.piece in names else names:
-            row = attempts.completed(self._database, earlier.id, name)
-            if row is None:
-                continue
-            moved: dict[str, str] = {}
-            result = _moved(row.result, f"{prefix_of(earlier)}/", f"{prefix_of(order)}/", moved)
-            if not all(map(self._tools.storage.exists, moved)):
-                continue
-            for old, new in moved.items():
-                kind = mimetypes.guess_type(new)[0] or "application/octet-stream"
-                self._tools.storage.put(new, self._tools.storage.path(old), kind)
-            attempts.take_over(self._database, order.id, row, result)
-        tasks.advance(self._database, order.id)
-
-    def _read_plan(self, task_id: str) -> _Plan | None:
-        found = plans.get(self._database, task_id)
-        if found is None:
-            return None
-        pieces, seen = found
-        return _Plan({piece["name"]: Piece(**piece) for piece in pieces}, Probe.from_dict(seen))
-
-    def _write_plan(self, order: Task, pieces: list[Piece], seen: Probe) -> None:
-        plans.put(self._database, order.id, [asdict(piece) for piece in pieces], seen.to_dict())
-        parts = [{"name": piece.name, "weight": piece.weight, "optional": piece.optional} for piece in pieces]
-        tasks.plan(self._database, order.id, parts)
-        if order.media_id is not None:
-            facts = {
-                "duration_s": seen.duration_s,
-                "size_bytes": seen.size_bytes,
-                "width": seen.video.display_width if seen.video else None,
-                "height": seen.video.display_height if seen.video else None,
-            }
-            media.describe(self._database, order.media_id, facts)
-
-    async def _look(self, address: str) -> tuple[Path, Probe]:
-        """The source as a local file, and what is in it; fetched and probed once, whoever asks first."""
-        looking = self._looks.get(address)
-        # A failed look is not remembered, and a file that was swept is fetched again.
-        if looking is None or (looking.done() and (looking.cancelled() or looking.exception() or _gone(looking))):
-            looking = asyncio.create_task(asyncio.to_thread(self._fetch_and_probe, address))
-            self._looks[address] = looking
-        return await asyncio.shield(looking)
-
-    def _fetch_and_probe(self, address: str) -> tuple[Path, Probe]:
-        key = address.removeprefix(STORED)
-        path = source.fetch(address, self._sources) if key == address else self._tools.storage.path(key)
-        desk = self._tools.scratch / f"probe-{time.monotonic_ns()}"
-        desk.mkdir()
+    def _tidy(self) -> None:
+        """Remove sources that no task needs, and finish what somebody who was lost had begun to store."""
         try:
-            return path, probe(path, desk)
-        finally:
-            shutil.rmtree(desk, ignore_errors=True)
+            self._craft.sources.tidy(self._database)
+            for task_id in published.not_stored(self._database):
+                store(self._database, self._tools.storage, task_id)
+        except Exception:  # noqa: BLE001  (whatever it is, work goes on)
+            # It is done again in a moment.
+            _log.exception("could not tidy up")
 
-    async def _let_beginning_go_first(self, task_id: str, piece: Piece, planned: _Plan) -> None:
-        """Wait a moment until the beginning has been asked for: an engine calls steps in any order.
 
-        Whoever comes first takes the place that is free, and a film could not be watched before that was done.
-        """
-        self._asked[task_id].add(piece.name)
-        if piece.position_s == 0:
-            return
-        missing = {one.name for one in planned.pieces.values() if one.position_s == 0} - self._asked[task_id]
-        if not missing:
-            return
-        # What an earlier process has done is not asked for again.
-        done = await asyncio.to_thread(attempts.results, self._database, task_id)
-        self._asked[task_id] |= {name for name in missing if done.get(name, ("",))[0] == "completed"}
-        deadline = time.monotonic() + _BEGINNING_WITHIN_S
-        while missing - self._asked[task_id] and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_EVERY_S)
+class _Reporter:
+    """Writes down how far an attempt is, and stops it when it is no longer this one that counts."""
 
-    @asynccontextmanager
-    async def _slot(self, kind: str, piece: Piece, created_at: int) -> AsyncIterator[None]:
-        limits = turns.places(kind, piece, self._tools.cpu_slots, _MEMORY_BYTES)
-        async with self._gate.hold(limits, turns.due_ms(created_at, piece)):
-            yield
+    def __init__(self, database: sa.Engine, claim: Claim, tape: Tape, cancel: CancelToken) -> None:
+        self._database = database
+        self._claim = (claim.task_id, claim.piece, claim.attempt)
+        self._tape = tape
+        self._cancel = cancel
+        self._lock = threading.Lock()
+        self._reported_at = 0.0
 
-    async def _attempt(self, order: Task, piece: Piece, seen: Probe, path: Path, attempt: int) -> None:
-        kind = kind_named(order.kind)
-        options = kind.read_options(order.options)
-        cancel = CancelToken()
+    @property
+    def run(self) -> attempts.Run:
+        """What was run so far, and its last words."""
+        return (self._tape.command, self._tape.log or None)
 
-        def grow() -> None:
-            planned = self._plans.get(order.id)
-            if kind.grows and planned is not None:
-                self._shown.grow(order, list(planned.pieces), seen, path)
-
-        def tell(partial: dict[str, Json]) -> None:
-            # What somebody may be watching is no longer this attempt's to remove.
-            desk.saved.clear()
-            attempts.tell(self._database, order.id, piece.name, attempt, partial)
-            grow()
-
-        desk = self._desk(
-            order,
-            piece.name,
-            seen,
-            path,
-            attempt,
-            threads=turns.threads(piece, self._tools.cpu_slots),
-            nice=turns.nice(piece),
-            cancel=cancel,
-            on_progress=self._reporter(order.id, piece.name, attempt),
-            on_partial=tell,
-            earlier=await asyncio.to_thread(attempts.told, self._database, order.id, piece.name),
-        )
-        this = (order.id, piece.name, attempt)
-        started = time.monotonic()
-        with self._taping(*this, desk), self._noting_errors(*this, desk.tape):
-            self._check_room()
-            work = asyncio.ensure_future(
-                asyncio.to_thread(self._at_desk, desk, lambda: kind.perform(piece, options, desk))
-            )
-            entry = (cancel, work)
-            self._working[order.id].add(entry)
-            try:
-                if await self._is_cancelled(order):
-                    # It was cancelled before there was anything to stop.
-                    cancel.cancel()
-                result = await asyncio.shield(work)
-            except Cancelled:
-                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
-                raise _cancelled(order) from None
-            except asyncio.CancelledError:
-                cancel.cancel()
-                # The child has to be gone before anybody sweeps what it writes.
-                await asyncio.gather(work, return_exceptions=True)
-                await asyncio.to_thread(attempts.interrupt, self._database, *this, _taped(desk.tape))
-                raise
-            finally:
-                self._working[order.id].discard(entry)
-                if not self._working[order.id]:
-                    del self._working[order.id]
-            await asyncio.to_thread(attempts.complete, self._database, *this, result, _taped(desk.tape))
-            await asyncio.to_thread(tasks.advance, self._database, order.id)
-            await asyncio.to_thread(grow)
-        _log.info("piece completed", took_s=round(time.monotonic() - started, 2), files=len(desk.saved))
-
-    def _results(self, task_id: str, planned: _Plan) -> list[dict[str, Json]]:
-        """What the pieces came to, in the order of the plan."""
-        found = attempts.results(self._database, task_id)
-        results = []
-        for piece in planned.pieces.values():
-            status, result = found.get(piece.name, ("missing", {}))
-            if status == "completed":
-                results.append(result)
-            elif not piece.optional:
-                raise EncodeError(
-                    "verify_failed",
-                    f"Nothing is known of the piece {piece.name} of {task_id}, which was done.",
-                    "Its row may have been deleted. Create the task again.",
-                )
-        return results
-
-    @contextmanager
-    def _taping(self, task_id: str, piece: str, attempt: int, desk: Desk) -> Iterator[None]:
-        """Let people listen to what is run, while it runs."""
-        assert desk.tape is not None
-        self._tapes[task_id, piece, attempt] = desk.tape
-        try:
-            yield
-        finally:
-            del self._tapes[task_id, piece, attempt]
-
-    @contextmanager
-    def _noting_errors(
-        self, task_id: str, piece: str | None = None, attempt: int = 0, tape: Tape | None = None
-    ) -> Iterator[None]:
-        """Write down what goes wrong before it is raised on, so that people see it while the step waits."""
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, AnabranchError):
-                told = error.to_dict()
-            else:
-                _log.exception("step broke", task=task_id, piece=piece)
-                told = {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True}
-            tasks.note_error(self._database, task_id, told)
-            if piece is not None:
-                attempts.fail(self._database, task_id, piece, attempt, told, _taped(tape))
-            raise
-
-    def _desk(self, order: Task, piece: str, seen: Probe, path: Path, attempt: int, **given: Any) -> Desk:
-        usual = {"on_progress": lambda _done, _speed: None, "cancel": CancelToken()}
-        scratch = self._tools.scratch / order.id / f"{piece}.{attempt}"
-        return Desk(
-            source=path,
-            probe=seen,
-            scratch=scratch,
-            ffmpeg=replace(self._tools.ffmpeg, nice=given.get("nice", 0), tape=Tape(scratch)),
-            storage=self._tools.storage,
-            prefix=prefix_of(order),
-            attempt=attempt,
-            speech_model=self._tools.speech_model,
-            **{**usual, **given},
-        )
-
-    def _at_desk(self, desk: Desk, work: Callable[[], T]) -> T:
-        desk.scratch.mkdir(parents=True)
-        try:
-            return work()
-        except BaseException:
-            for stored in desk.saved:
-                self._tools.storage.delete(stored.key)
-            raise
-        finally:
-            shutil.rmtree(desk.scratch, ignore_errors=True)
-
-    def _reporter(self, task_id: str, piece: str, attempt: int) -> Callable[[float, float], None]:
-        last = 0.0
-
-        def report(done: float, speed: float) -> None:
-            nonlocal last
-            if time.monotonic() - last < _PROGRESS_EVERY_S:
+    def report(self, done: float, speed: float) -> None:
+        """Note the fraction done, 0 to 1, and the speed; not more often than people can see."""
+        with self._lock:
+            if time.monotonic() - self._reported_at < _PROGRESS_EVERY_S:
                 return
-            last = time.monotonic()
-            attempts.advance(self._database, task_id, piece, attempt, min(1.0, done), speed)
-            tasks.advance(self._database, task_id)
-
-        return report
-
-    def _tell(self, output: Output) -> dict[str, Json]:
-        """The output as clients see it."""
-        main = output.main
-        return {
-            "object": "file",
-            "kind": output.kind,
-            "type": output.type,
-            "url": self._tools.storage.url(main.key) if main else None,
-            "key": main.key if main else None,
-            "filesize": main.size_bytes if main else None,
-            "reason": output.reason,
-            "files": [stored.to_dict() for stored in output.files],
-            **output.facts,
-        }
-
-    def _close(self, order: Task, output: Output, told: dict[str, Json], attempt: int, tape: Tape | None) -> None:
-        attempts.complete(self._database, order.id, "join", attempt, told, _taped(tape))
-        self._list(order, output, told)
-        if not tasks.complete(self._database, order.id, told):
-            # Cancelled while it was joined; whoever cancelled it sweeps.
+            self._reported_at = time.monotonic()
+        try:
+            counts = attempts.advance(self._database, *self._claim, min(1.0, done), speed, self.run)
+            tasks.advance(self._database, self._claim[0])
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # The next report says more.
             return
-        self._sweep(prefix_of(order), {stored.key for stored in output.files})
-        self._tidy(order)
-        self._remove_failed(order)
+        if not counts:
+            self._cancel.cancel()
 
-    def _list(self, order: Task, output: Output, told: dict[str, Json]) -> None:
-        """Enter the main file where clients look for files."""
-        if output.main is None:
-            return
-        track = output.type in ("text/vtt", "application/x-subrip")
-        if output.spoken:
-            language = output.facts.get("language")
-            transcripts.put(self._database, order.id, order.media_id, language, output.spoken)
-        file_id = files.id_of(order.id)
-        made = {
-            "object": "track" if track else "intelligence" if output.kind == "text" else "source",
-            "kind": output.kind,
-            "type": output.type,
-            "status": "ready",
-            "key": output.main.key,
-            "filesize": told["filesize"],
-            "facts": {name: told.get(name) for name in ("width", "height", "duration", "language")},
-        }
-        name = output.main.name.rpartition("/")[2]
-        entry = {"media_id": order.media_id, "task_id": order.id, "ref": order.ref, "filename": name}
-        files.create(self._database, file_id, {**entry, **made})
-        # It may have been entered already, by who asked for it.
-        files.change(self._database, file_id, made)
+    def tell(self, partial: dict[str, Json]) -> None:
+        """Note what the attempt has come to so far.
 
-    def _abandon(self, task_id: str, error: dict[str, Json]) -> None:
-        tasks.fail(self._database, task_id, error)
-        self._clear(task_id)
-
-    def _clear(self, task_id: str) -> None:
-        task = tasks.get(self._database, task_id)
-        if task is not None and task.status in ("failed", "cancelled"):
-            if not self._keep_done(task):
-                self.remove(task)
-            file = files.of_task(self._database, task.id)
-            if file is not None:
-                files.change(self._database, file.id, {"status": "failed", "key": None})
-
-    def _keep_done(self, task: Task) -> bool:
-        """Remove what a failed branch has stored but its pieces that are done, so that it can be done from there.
-
-        False when there is nothing of use: none was done, or what was done did not fit together.
+        Raises:
+            Cancelled: it is no longer this attempt that counts.
         """
-        found = attempts.results(self._database, task.id)
-        done = {name: result for name, (status, result) in found.items() if status == "completed"}
-        is_branch = task.media_id is not None and named(task.ref) is not None
-        made = attempts.of_task(self._database, task.id)
-        unfit = any(row.piece == "join" and (row.error or {}).get("code") == "verify_failed" for row in made)
-        if task.status != "failed" or not is_branch or not done or unfit:
-            return False
-        kept: dict[str, str] = {}
-        _moved(done, f"{prefix_of(task)}/", "", kept)
-        self._shown.alone(task.id, lambda: self._sweep(prefix_of(task), set(kept)))()
-        attempts.forget(self._database, task.id, except_for=done)
-        self._tidy(task)
-        return True
-
-    def _remove_failed(self, order: Task) -> None:
-        """Remove what earlier tasks of the same branch have left, since it was done."""
-        if order.media_id is None or named(order.ref) is None:
-            return
-        for task in tasks.of_media(self._database, order.media_id):
-            if task.ref == order.ref and task.id < order.id and task.status == "failed":
-                self.remove(task)
-
-    def _sweep(self, prefix: str, kept: set[str]) -> None:
-        for key in [key for key in self._tools.storage.keys(prefix) if key not in kept]:
-            self._tools.storage.delete(key)
-
-    def _tidy(self, task: Task) -> None:
-        """Remove the task's scratch folder, and its downloaded source when no other task needs it."""
-        self._plans.pop(task.id, None)
-        self._asked.pop(task.id, None)
-        self._shown.forget(task.id)
-        shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
-        if tasks.open_with_input(self._database, task.input) == 0:
-            source.forget(task.input, self._sources)
+        if not persist(attempts.tell, self._database, *self._claim, partial):
+            raise Cancelled
 
 
-def _cancelled(order: Task) -> FinalError:
-    return FinalError("cancelled", f"{order.id} was cancelled.")
+def _told(error: Exception, claim: Claim) -> dict[str, Json]:
+    if isinstance(error, AnabranchError):
+        return error.to_dict()
+    _log.exception("step broke", task=claim.task_id, piece=claim.piece)
+    return {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True, "hint": ""}
 
 
-def _moved(value: Json, old: str, new: str, moved: dict[str, str]) -> Json:
-    """What a piece came to, with keys that begin with `new` in place of `old`; `moved` gets each old and new key."""
-    if isinstance(value, dict):
-        key = value.get("key")
-        own = {}
-        if isinstance(key, str) and key.startswith(old):
-            own["key"] = moved[key] = new + key.removeprefix(old)
-        return {name: _moved(part, old, new, moved) for name, part in value.items()} | own
-    if isinstance(value, list):
-        return [_moved(part, old, new, moved) for part in value]
-    return value
-
-
-def _taped(tape: Tape | None) -> attempts.Run:
-    return (tape.command, tape.log or None) if tape is not None else attempts.NOTHING_RUN
-
-
-def _gone(look: asyncio.Task[tuple[Path, Probe]]) -> bool:
-    path, _ = look.result()
-    return not path.exists()
+async def _first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()

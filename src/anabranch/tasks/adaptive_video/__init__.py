@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from anabranch.media import chunks, ladder
+from anabranch.media import chunks, codecs, ladder, picture
 from anabranch.media.ladder import Wish
 from anabranch.tasks import Kind, Options, Output, Piece
 from anabranch.tasks.adaptive_video import chunk, package, sound
@@ -146,6 +146,9 @@ def _chunks(options: AdaptiveVideoOptions, probe: Probe) -> list[Piece]:
     cuts = chunks.cut_at_keyframes(video) if rungs[0].copied else chunks.cut(video)
     target_s = max(cut.longest_segment for cut in cuts) / float(video.frame_rate)
     made = [rung.to_dict() for rung in rungs]
+    encoded = [rung for rung in rungs if not rung.copied]
+    required = tuple(sorted({f"encoder:{codecs.ENCODERS[rung.codec]}" for rung in encoded}))
+    required += picture.requires(video) if encoded else ()
     return [
         Piece(
             f"chunk-{number:04}",
@@ -153,6 +156,7 @@ def _chunks(options: AdaptiveVideoOptions, probe: Probe) -> list[Piece]:
             weight=float(cut.frames),
             slot="rungs" if len(rungs) > 1 else "cpu",
             position_s=cut.start / float(video.frame_rate),
+            requires=required,
         )
         for number, cut in enumerate(cuts)
     ]

@@ -49,7 +49,7 @@ def grow(results: Sequence[dict[str, Json] | None], desk: Desk) -> Output | None
         desk.publish_text(hls.media_playlist(rendition, complete=False), rendition.uri, TYPES["hls"])
     # Once it is there it stays as it is, for nobody reads it twice, until it can say what was measured.
     master = StoredFile(_MASTER, desk.published_key(_MASTER), 0)
-    if not desk.storage.exists(master.key):
+    if not desk.is_published(_MASTER):
         master = desk.publish_text(hls.multivariant_playlist(shown), _MASTER, TYPES["hls"])
     return Output("video" if wants_video else "audio", TYPES["hls"], master, facts=_facts(shown, desk, "hls"))
 

@@ -1,0 +1,253 @@
+"""Work: pieces of tasks that somebody asked for. They wait, are claimed, and complete, fail or are released.
+
+    asked for ── claim ──> at a worker ── complete ──> gone; the attempt has its result
+        ^                      │ ├────── fail ──────> its error waits for whoever asked
+        └────── release ───────┘
+                (it drains, or it was lost)
+
+A claim is the worker and the number of its attempt. Each end is written where the row still has both: whoever was
+taken for lost changes nothing, and hears that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from anabranch import clock
+from anabranch.catalog import attempts
+from anabranch.catalog.attempts import NOTHING_RUN
+from anabranch.catalog.tables import attempts as attempt_rows
+from anabranch.catalog.tables import tasks, work
+from anabranch.database import insert_once, notify
+from anabranch.workers import living
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Json = Any
+
+# What waits for it wakes when there is something new to do.
+ANYTHING = "work"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A piece that is to be done.
+
+    Attributes:
+        piece: its name.
+        needs: the places that it takes; see `tasks/turns.py`.
+        requires: what else a worker must be able to do; see `tasks/capabilities.py`.
+        due_at: what is due first goes first, Unix milliseconds.
+        place: then this decides.
+        arguments: what is in no other row.
+    """
+
+    piece: str
+    needs: str
+    due_at: int
+    requires: tuple[str, ...] = ()
+    place: int = 0
+    arguments: dict[str, Json] | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A piece at a worker."""
+
+    task_id: str
+    piece: str
+    needs: str
+    worker_id: str
+    attempt: int
+    arguments: dict[str, Json] | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What wakes whoever asked for the piece."""
+        return key_of(self.task_id, self.piece)
+
+
+@dataclass(frozen=True)
+class State:
+    """How it stands with a piece.
+
+    Attributes:
+        status: `missing` (nobody asked), `open`, `completed`, or `failed`.
+        task_status: of its task.
+        error: what it failed of.
+    """
+
+    status: str
+    task_status: str | None
+    error: dict[str, Json] | None = None
+
+
+def key_of(task_id: str, piece: str) -> tuple[str, str, str]:
+    """What wakes whoever asked for a piece."""
+    return ("piece", task_id, piece)
+
+
+def stopped(task_id: str) -> tuple[str, str]:
+    """What wakes the workers that are at pieces of a task which nobody wants any more."""
+    return ("stopped", task_id)
+
+
+def ask(database: sa.Engine, task_id: str, wishes: Sequence[Wish]) -> None:
+    """Ask for pieces to be done. Those that have been asked for stay as they are."""
+    now = clock.now_ms()
+    rows = [
+        {
+            "task_id": task_id,
+            "piece": wish.piece,
+            "needs": wish.needs,
+            "requires": " ".join(sorted(wish.requires)),
+            "arguments": wish.arguments,
+            "due_at": wish.due_at,
+            "place": wish.place,
+            "asked_at": now,
+        }
+        for wish in wishes
+    ]
+    if not rows:
+        return
+    with database.begin() as connection:
+        connection.execute(insert_once(database, work), rows)
+        notify(connection, ANYTHING)
+
+
+def look(database: sa.Engine, task_id: str, piece: str) -> State:
+    """How it stands with a piece. Of a failure this tells once: then the piece is as if nobody had asked for it."""
+    here = (work.c.task_id == task_id) & (work.c.piece == piece)
+    with database.connect() as connection:
+        row = connection.execute(sa.select(work.c.error).where(here)).one_or_none()
+        status = connection.scalar(sa.select(tasks.c.status).where(tasks.c.id == task_id))
+        if row is None:
+            return State("completed" if _is_done(connection, task_id, piece) else "missing", status)
+    if row.error is None:
+        return State("open", status)
+    with database.begin() as connection:
+        connection.execute(work.delete().where(here, work.c.error.is_not(None)))
+    return State("failed", status, row.error)
+
+
+def claim(database: sa.Engine, worker_id: str, fits: Callable[[str, str], bool]) -> Claim | None:
+    """Begin an attempt at what is due first of all that fits. None when nothing does.
+
+    Args:
+        database: holds the catalog.
+        worker_id: who claims it.
+        fits: whether this worker has room for what needs these places, and can do what requires this.
+    """
+    passed: set[tuple[str, str]] = set()
+    with database.begin() as connection:
+        while True:
+            row = connection.execute(_next(passed)).first()
+            if row is None:
+                return None
+            if not fits(row.needs, row.requires):
+                passed.add((row.needs, row.requires))
+                continue
+            this = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
+            if _is_done(connection, row.task_id, row.piece):
+                # It was done between a look at it and the asking for it.
+                connection.execute(work.delete().where(this))
+                continue
+            attempt = attempts.begin(connection, row.task_id, row.piece, worker_id)
+            connection.execute(work.update().where(this).values(worker_id=worker_id, attempt=attempt))
+            return Claim(row.task_id, row.piece, row.needs, worker_id, attempt, row.arguments)
+
+
+def _next(passed: set[tuple[str, str]]) -> sa.Select[Any]:
+    waits = work.c.worker_id.is_(None) & work.c.error.is_(None)
+    others = [~((work.c.needs == needs) & (work.c.requires == requires)) for needs, requires in passed]
+    in_turn = sa.select(work).where(waits, *others).order_by(work.c.due_at, work.c.place, work.c.task_id).limit(1)
+    # Two workers that look at once see different rows.
+    return in_turn.with_for_update(skip_locked=True)
+
+
+def complete(database: sa.Engine, claim: Claim, result: dict[str, Json], run: attempts.Run = NOTHING_RUN) -> bool:
+    """Note what a piece came to. False when it is no longer this worker's: then nothing was noted."""
+    with database.begin() as connection:
+        if not connection.execute(work.delete().where(*_held(claim))).rowcount:
+            # The first time may have been heard, and its answer lost.
+            return _was_completed(connection, claim)
+        attempts.complete(connection, claim.task_id, claim.piece, claim.attempt, result, run)
+        notify(connection, claim.key)
+    return True
+
+
+def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempts.Run = NOTHING_RUN) -> bool:
+    """Note that an attempt failed; whoever asked for the piece is told. False when it is no longer this worker's."""
+    with database.begin() as connection:
+        failed = {"worker_id": None, "attempt": None, "error": error}
+        if not connection.execute(work.update().where(*_held(claim)).values(failed)).rowcount:
+            return False
+        attempts.fail(connection, claim.task_id, claim.piece, claim.attempt, error, run)
+        notify(connection, claim.key)
+    return True
+
+
+def release(database: sa.Engine, claim: Claim, run: attempts.Run = NOTHING_RUN) -> None:
+    """Give a piece back that has not ended, for another worker to do."""
+    with database.begin() as connection:
+        connection.execute(work.update().where(*_held(claim)).values(worker_id=None, attempt=None))
+        attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
+        notify(connection, ANYTHING)
+
+
+def release_lost(database: sa.Engine) -> int:
+    """Take from workers that are gone what they were doing. Returns how much that was."""
+    with database.begin() as connection:
+        gone = work.c.worker_id.is_not(None) & work.c.worker_id.not_in(living())
+        found = connection.execute(sa.select(work).where(gone).with_for_update(skip_locked=True)).all()
+        for row in found:
+            this = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
+            connection.execute(work.update().where(this).values(worker_id=None, attempt=None))
+            attempts.interrupt(connection, row.task_id, row.piece, row.attempt)
+        if found:
+            notify(connection, ANYTHING)
+    return len(found)
+
+
+def is_held(database: sa.Engine, claim: Claim) -> bool:
+    """Whether the piece is still this worker's, and wanted."""
+    wanted = sa.exists().where(*_held(claim)) & sa.exists().where(
+        tasks.c.id == claim.task_id, tasks.c.status != "cancelled"
+    )
+    with database.connect() as connection:
+        return bool(connection.scalar(sa.select(wanted)))
+
+
+def unclaimed(database: sa.Engine, task_id: str, piece: str) -> list[str]:
+    """What a piece requires that waits for a worker; nothing of any other."""
+    here = (work.c.task_id == task_id) & (work.c.piece == piece) & work.c.worker_id.is_(None)
+    with database.connect() as connection:
+        return (connection.scalar(sa.select(work.c.requires).where(here)) or "").split()
+
+
+def forget(database: sa.Engine, task_id: str) -> None:
+    """Note that nobody wants the pieces of a task any more. Who is at one stops."""
+    with database.begin() as connection:
+        connection.execute(work.delete().where(work.c.task_id == task_id))
+        notify(connection, stopped(task_id))
+
+
+def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    here = (work.c.task_id == claim.task_id, work.c.piece == claim.piece)
+    return (*here, work.c.worker_id == claim.worker_id, work.c.attempt == claim.attempt)
+
+
+def _is_done(connection: sa.Connection, task_id: str, piece: str) -> bool:
+    done = (attempt_rows.c.status == "completed") & attempt_rows.c.result.is_not(None)
+    here = (attempt_rows.c.task_id == task_id) & (attempt_rows.c.piece == piece)
+    return bool(connection.scalar(sa.select(sa.exists().where(here, done))))
+
+
+def _was_completed(connection: sa.Connection, claim: Claim) -> bool:
+    this = (attempt_rows.c.task_id == claim.task_id) & (attempt_rows.c.piece == claim.piece)
+    mine = (attempt_rows.c.attempt == claim.attempt) & (attempt_rows.c.worker_id == claim.worker_id)
+    return bool(connection.scalar(sa.select(sa.exists().where(this, mine, attempt_rows.c.status == "completed"))))

@@ -1,0 +1,88 @@
+"""Sources: what tasks are made from, as files of this machine. Each is fetched and looked into once, whoever asks."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from anabranch.catalog import tasks
+from anabranch.media import source
+from anabranch.media.probe import Probe, probe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+    from anabranch.storage import Storage
+
+# How the address of something in storage begins; its key follows.
+STORED = "storage:"
+
+
+class Sources:
+    """The sources of the tasks of one process.
+
+    Args:
+        storage: holds those that were uploaded.
+        scratch: where others are fetched to, in a folder of their own.
+    """
+
+    def __init__(self, storage: Storage, scratch: Path) -> None:
+        self._storage = storage
+        self._scratch = scratch
+        self._folder = scratch / "sources"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._fetched: dict[str, Path] = {}
+        self._seen: dict[str, Probe] = {}
+
+    def fetch(self, address: str) -> Path:
+        """The source as a file, fetched if it is not here.
+
+        Raises:
+            AnabranchError: it cannot be had.
+        """
+        with self._locks[address]:
+            return self._fetch(address)
+
+    def look(self, address: str) -> Probe:
+        """What is in the source.
+
+        Raises:
+            AnabranchError: it cannot be had, or is no media.
+        """
+        with self._locks[address]:
+            path = self._fetch(address)
+            if address not in self._seen:
+                desk = self._scratch / f"probe-{time.monotonic_ns()}"
+                desk.mkdir()
+                try:
+                    self._seen[address] = probe(path, desk)
+                finally:
+                    shutil.rmtree(desk, ignore_errors=True)
+            return self._seen[address]
+
+    def tidy(self, database: sa.Engine) -> None:
+        """Forget the sources that no task needs any more, and remove those that were fetched for them."""
+        for address in list(self._fetched):
+            if tasks.open_with_input(database, address):
+                continue
+            with self._locks[address]:
+                path = self._fetched.pop(address, None)
+                self._seen.pop(address, None)
+                if path is not None and path.is_relative_to(self._folder):
+                    path.unlink(missing_ok=True)
+
+    def _fetch(self, address: str) -> Path:
+        path = self._fetched.get(address)
+        # One that was swept is fetched again.
+        if path is None or not path.exists():
+            key = address.removeprefix(STORED)
+            path = source.fetch(address, self._folder) if key == address else self._storage.path(key)
+            self._fetched[address] = path
+            self._seen.pop(address, None)
+        return path
