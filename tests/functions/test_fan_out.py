@@ -291,7 +291,6 @@ async def test_a_piece_whose_result_the_engine_lost_is_not_done_again(
             connection.execute(sa.text(forget))
             connection.execute(sa.text("UPDATE runs SET status = 'running', ended_at = NULL"))
             ids = list(connection.scalars(sa.text("SELECT id FROM runs ORDER BY created_at")))
-            connection.execute(sa.text("DELETE FROM workflow_status"))
     async with open_app(Settings(home=tmp_path, retry_scale=0)) as app:
         await app.engine.ended(ids[0])
         await app.engine.drained()

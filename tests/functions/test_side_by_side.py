@@ -27,7 +27,9 @@ def anyio_backend() -> str:
 def attempts_of(app: App, media_id: str, kind: str) -> list[sa.Row[tuple[object, ...]]]:
     """The attempts at a branch's pieces, in the order they began; none before its task has begun."""
     found = [task for task in tasks.of_media(app.database, media_id) if task.kind == kind]
-    return [row for task in found for row in attempts.of_task(app.database, task.id) if row.piece != "join"]
+    return [
+        row for task in found for row in attempts.of_task(app.database, task.id) if row.piece not in ("plan", "join")
+    ]
 
 
 async def begun(app: App, media_id: str) -> None:
@@ -74,6 +76,9 @@ async def test_how_long_an_upload_has_waited_counts_after_a_restart(tmp_path: Pa
         with app.database.begin() as connection:
             older = sa.update(tables.tasks).where(tables.tasks.c.media_id == "med_old")
             connection.execute(older.values(created_at=tables.tasks.c.created_at - 3_600_000))
+            of_old = sa.select(tables.tasks.c.id).where(tables.tasks.c.media_id == "med_old")
+            waiting = sa.update(tables.work).where(tables.work.c.task_id.in_(of_old))
+            connection.execute(waiting.values(due_at=tables.work.c.due_at - 3_600_000))
     async with open_app(Settings(home=tmp_path, cpu_slots=1)) as app:
         await app.engine.drained()
         started = {

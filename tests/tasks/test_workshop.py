@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch.catalog import attempts
-from anabranch.errors import ResourceError
+from anabranch.errors import ResourceError, RetriableError
 from anabranch.functions.process_task import read_order
 from anabranch.settings import Settings
 from anabranch.tasks.kinds import kind_named
@@ -33,7 +33,7 @@ async def test_the_beginning_of_a_film_goes_first_though_it_is_asked_for_last(tm
         names = [piece["name"] for piece in (await parts.orders.plan(order))["pieces"]]
         await asyncio.gather(*(parts.orders.perform(order, name) for name in reversed(names)))
         begun = [row.piece for row in attempts.of_task(parts.database, "task_1")]
-    assert begun == ["plan", "chunk-0000", "audio", "chunk-0001", "storyboard"]
+    assert begun == ["plan", "chunk-0000", "audio", "chunk-0001", "chunk-0002", "storyboard"]
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ async def test_pieces_outlive_a_join_that_found_no_room(tmp_path: Path, monkeypa
 
         with monkeypatch.context() as patched:
             patched.setattr(kind_named("adaptive_video"), "join", full)
-            with pytest.raises(ResourceError):
+            with pytest.raises(RetriableError, match="no room"):
                 await parts.orders.join(order)
         await parts.orders.give_up("task_1", {"code": "task_failed", "message": "", "retryable": False})
         again = {"taskId": "task_1", "from": "join"}

@@ -54,7 +54,7 @@ class Wish:
     arguments: dict[str, Json] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claim:
     """A piece at a worker."""
 
@@ -197,6 +197,13 @@ def release(database: sa.Engine, claim: Claim, run: attempts.Run = NOTHING_RUN) 
         connection.execute(work.update().where(*_held(claim)).values(worker_id=None, attempt=None))
         attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
         notify(connection, ANYTHING)
+
+
+def held_by(database: sa.Engine, worker_id: str) -> set[tuple[str, str, int]]:
+    """What a worker has claimed, as task, piece and attempt."""
+    mine = sa.select(work.c.task_id, work.c.piece, work.c.attempt).where(work.c.worker_id == worker_id)
+    with database.connect() as connection:
+        return {(row.task_id, row.piece, row.attempt) for row in connection.execute(mine)}
 
 
 def release_lost(database: sa.Engine) -> int:

@@ -98,6 +98,7 @@ class Workshop:
         # What is being done, so that it can be stopped.
         self._doing: dict[Claim, CancelToken] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unknown: set[tuple[str, str, int]] = set()
         self._freed = asyncio.Event()
         self._closing = False
         self._capabilities = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots)
@@ -111,9 +112,8 @@ class Workshop:
         tidied_at = time.monotonic()
         with self._wakeups.expect(work.ANYTHING) as woken:
             while not self._closing:
-                while not self._closing and (claim := await self._claim()):
-                    self._begin(claim)
                 self._freed.clear()
+                await self._claim_all()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_first(woken, self._freed), _LOOK_AGAIN_S)
                 woken.clear()
@@ -135,6 +135,14 @@ class Workshop:
         """Stop what is being done. Any thread may say so."""
         for cancel in list(self._doing.values()):
             cancel.cancel()
+
+    async def _claim_all(self) -> None:
+        """Begin all for which there is a place."""
+        try:
+            while not self._closing and (claim := await self._claim()):
+                self._begin(claim)
+        except Exception:  # noqa: BLE001  (whatever it is, it is tried again)
+            _log.exception("could not look for work")
 
     async def _claim(self) -> Claim | None:
         if not await asyncio.to_thread(self._has_room):
@@ -249,6 +257,15 @@ class Workshop:
             )
 
     def _take_from_the_lost(self) -> None:
+        """Free what workers hold that are gone, and what this one holds without knowing: the answer to its claim was
+        lost with a connection."""
+        me = self._membership.id
+        doing = {(claim.task_id, claim.piece, claim.attempt) for claim in list(self._doing)}
+        unknown = work.held_by(self._database, me) - doing
+        # What is new may just be on its way here.
+        for task_id, piece, attempt in unknown & self._unknown:
+            work.release(self._database, work.Claim(task_id, piece, "", me, attempt, None))
+        self._unknown = unknown
         if work.release_lost(self._database):
             self._wakeups.wake(work.ANYTHING)
 
