@@ -16,7 +16,9 @@ from anabranch import migrations, webhooks
 from anabranch.app import build_functions, open_storage, own_home, tools
 from anabranch.catalog import media
 from anabranch.database import open_database
+from anabranch.errors import SetupError
 from anabranch.settings import read_settings
+from anabranch.storage.files import FileStorage
 from anabranch.tasks.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class Anabranch:
         settings: what to open; from the environment when None.
 
     Raises:
-        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `ffmpeg_missing` or `invalid_setting`.
+        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `ffmpeg_missing`,
+            `storage_refused` or `invalid_setting`.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -48,15 +51,25 @@ class Anabranch:
             self._database = open_database(self.settings.database)
             stack.callback(self._database.dispose)
             migrations.upgrade(self._database)
-            storage = open_storage(self.settings)
-            self._workshop = _WorkshopOfItsOwnLoop(tools(self.settings, self._database, storage))
+            self._storage = open_storage(self.settings)
+            self._workshop = _WorkshopOfItsOwnLoop(tools(self.settings, self._database, self._storage))
             stack.callback(self._workshop.close)
             self._opened = stack.pop_all()
 
     @property
     def outputs(self) -> Path:
-        """The folder of the outputs, to be served at `/outputs` of `ANABRANCH_BASE_URL`."""
-        return self.settings.home / "storage"
+        """The folder of the outputs, to be served at `/outputs` of `ANABRANCH_BASE_URL`.
+
+        Raises:
+            SetupError: `outputs_elsewhere`, when they are in a bucket.
+        """
+        if not isinstance(self._storage, FileStorage):
+            raise SetupError(
+                "outputs_elsewhere",
+                f"The outputs are in {self.settings.storage} and in no folder.",
+                "Serve the bucket, by a CDN or by `anabranch serve`, and set ANABRANCH_BASE_URL to where that is.",
+            )
+        return self._storage.root
 
     def functions(self, client: inngest.Inngest) -> list[inngest.Function[Any]]:
         """The functions, to be served by the SDK's `serve` with the client's own ones."""

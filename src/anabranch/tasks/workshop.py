@@ -73,6 +73,7 @@ class Tools:
         scratch: a folder for files that may be lost; emptied when the workshop opens.
         cpu_slots: how many pieces may run at once, beside the urgent ones.
         speech_model: name or folder of the speech model; None for the one that is shipped.
+        endpoint: where the object store of sources is, when it is none of its makers' own.
     """
 
     database: sa.Engine
@@ -81,6 +82,7 @@ class Tools:
     scratch: Path
     cpu_slots: int
     speech_model: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class Workshop:
                 continue
             for old, new in moved.items():
                 kind = mimetypes.guess_type(new)[0] or "application/octet-stream"
-                self._tools.storage.put(new, self._tools.storage.path(old), kind)
+                self._tools.storage.copy(old, new, kind)
             attempts.take_over(self._database, order.id, row, result)
         tasks.advance(self._database, order.id)
 
@@ -321,8 +323,10 @@ class Workshop:
         return await asyncio.shield(looking)
 
     def _fetch_and_probe(self, address: str) -> tuple[Path, Probe]:
-        key = address.removeprefix(STORED)
-        path = source.fetch(address, self._sources) if key == address else self._tools.storage.path(key)
+        if address.startswith(STORED):
+            path = self._tools.storage.local(address.removeprefix(STORED), self._sources)
+        else:
+            path = source.fetch(address, self._sources, endpoint=self._tools.endpoint)
         desk = self._tools.scratch / f"probe-{time.monotonic_ns()}"
         desk.mkdir()
         try:
@@ -599,6 +603,8 @@ class Workshop:
         shutil.rmtree(self._tools.scratch / task.id, ignore_errors=True)
         if tasks.open_with_input(self._database, task.input) == 0:
             source.forget(task.input, self._sources)
+            if task.input.startswith(STORED):
+                self._tools.storage.forget(task.input.removeprefix(STORED), self._sources)
 
 
 def _cancelled(order: Task) -> FinalError:
