@@ -75,6 +75,7 @@ class Patience:
         request_s: for a whole request, which carries a block or a part of a file and never a film.
         retries: how often a request is made again that failed in passing.
         retry_s: how long after its beginning it is made again at the latest.
+        pause_s: before the first time; twice as long before each further one, and more or less by chance.
     """
 
     connect_s: float = 10
@@ -82,6 +83,7 @@ class Patience:
     request_s: float = 120
     retries: int = 5
     retry_s: float = 120
+    pause_s: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,11 @@ def open_bucket(place: Place, endpoint: str | None = None, patience: Patience | 
         "retry_config": {
             "max_retries": patience.retries,
             "retry_timeout": timedelta(seconds=patience.retry_s),
-            "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
+            "backoff": {
+                "init_backoff": timedelta(seconds=patience.pause_s),
+                "max_backoff": timedelta(seconds=10),
+                "base": 2,
+            },
         },
     }
     if place.scheme == "gs":

@@ -76,6 +76,12 @@ def test_an_object_can_be_put_under_another_key_and_there_are_two_of_it(store: S
     assert read(store, "b/c") == source.read_bytes()
 
 
+@pytest.mark.parametrize("content_type", ["", "video", "vid\u00e9o/mp4", "a/b\nx-y: z", "a/\0", "x" * 5000, "a/b; c=d"])
+def test_what_an_uploader_calls_a_file_does_no_harm(store: Storage, source: Path, content_type: str) -> None:
+    store.put("a", source, content_type)
+    assert read(store, "a") == source.read_bytes()
+
+
 def test_what_is_not_there_is_a_clear_error(store: Storage) -> None:
     assert not store.exists("missing")
     with pytest.raises(FinalError) as raised:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import itertools
+import re
 import tempfile
 from contextlib import contextmanager
 from datetime import timedelta
@@ -36,6 +37,7 @@ _PARTS_AT_ONCE = 4
 _MOST_PARTS = 9_000
 # S3 copies no more than this by one request.
 _COPIED_AT_ONCE_BYTES = 5 << 30
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}(;[ -~]{0,200})?")
 _LISTED_AT_ONCE = 1_000
 _DELETED_AT_ONCE = 500
 
@@ -80,7 +82,7 @@ class ObjectStorage:
                 self._bucket,
                 path,
                 source,
-                attributes={"Content-Type": content_type},
+                attributes={"Content-Type": _header(content_type)},
                 chunk_size=_part_bytes(size_bytes),
                 max_concurrency=_PARTS_AT_ONCE,
             )
@@ -248,6 +250,11 @@ def _part_bytes(size_bytes: int) -> int:
     """How large each part of a file is; the same for all but the last, as some stores want."""
     mebibytes = -(-size_bytes // _MOST_PARTS) + (1 << 20) - 1 >> 20
     return max(_PART_BYTES, mebibytes << 20)
+
+
+def _header(content_type: str) -> str:
+    """A type that can be said in a header: who uploads may claim any."""
+    return content_type if _TYPE.fullmatch(content_type) else "application/octet-stream"
 
 
 def _name(key: str) -> str:
