@@ -115,7 +115,7 @@ async def do(kind: str, source: Path, home: Path, slots: int) -> Took:
             cpu_s=own_cpu_s + children_cpu_s,
             own_cpu_s=own_cpu_s,
             pieces=len([row for row in attempts.of_task(app.database, TASK) if row.piece != "join"]),
-            main=str(app.storage.path(task.output["key"])),
+            main=str(app.storage.local(task.output["key"], app.settings.home)),
         )
     for child in children:
         if child.start_s >= opened:

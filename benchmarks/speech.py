@@ -66,7 +66,7 @@ def branch(wav: Path, stretch_s: float = inf, at_once: int = 1) -> str:
         joined = desk("join")
         output = kind.join(results, options, joined)
         assert output.main is not None
-        return joined.storage.path(output.main.key).read_text()
+        return b"".join(joined.storage.open(output.main.key)).decode()
 
 
 def _desk(wav: Path, folder: Path, name: str) -> Desk:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from anabranch.storage.files import FileStorage
+from tests import servers
 from tests.tasks.runner import desks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from anabranch.tasks.desk import Desk
+    from tests.servers import ObjectStore
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,20 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def httpserver_listen_address() -> tuple[str, int]:
     """By number: a bare machine may not know the name localhost."""
     return ("127.0.0.1", 0)
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A bucket in a server that knows nearly all of S3; tests use a prefix of their own in it."""
+    with servers.moto(tmp_path_factory.mktemp("moto") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def nanio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A bucket in a server that checks signatures; tests use a prefix of their own in it."""
+    with servers.nanio(tmp_path_factory.mktemp("nanio")) as running:
+        yield running
 
 
 @pytest.fixture

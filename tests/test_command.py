@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import m3u8
+import obstore
 import pytest
 from scripts.make_sample import make_sample
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_httpserver import HTTPServer
+
+    from tests.servers import ObjectStore
 
 QUICK = {"ANABRANCH_RETRY_SCALE": "0"}
 
@@ -414,6 +417,20 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     signing = keys("signing")[1]
     assert signing.startswith("signkey-")
     assert json.loads(keys("signing", "--json")[1]) == {"signingKey": signing.strip()}
+
+
+@pytest.mark.slow
+def test_a_source_and_its_outputs_may_be_in_buckets(nanio: ObjectStore, tmp_path: Path) -> None:
+    there = nanio.below("commands")
+    obstore.put(there.client(), "incoming/film.mp4", clips.plain(4))
+    record = run_json("s3://films/incoming/film.mp4", tmp_path / "out", **there.environment)
+    assert record["status"] == "ready"
+    assert not list((tmp_path / "out" / ".anabranch" / "storage").rglob("*"))
+    master = m3u8.load(str(tmp_path / "out" / "hls" / "master.m3u8"))
+    for one in master.playlists:
+        assert all(Path(segment.absolute_uri).exists() for segment in m3u8.load(one.absolute_uri).segments)
+    assert (tmp_path / "out" / "preview.gif").stat().st_size > 1000
+    assert not (tmp_path / "out" / ".fetched").exists()
 
 
 def test_doctor_finds_what_a_run_needs(tmp_path: Path) -> None:

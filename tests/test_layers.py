@@ -25,8 +25,8 @@ LAYERS = [
     ["catalog"],
     ["workers", "wakeups"],
     ["database", "pages", "settings"],
-    ["ids"],
-    ["errors", "clock", "gate", "languages"],
+    ["ids", "buckets"],
+    ["errors", "clock", "findings", "gate", "languages"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

@@ -24,7 +24,7 @@ from anabranch.engine.signing import new_signing_key
 from anabranch.errors import SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
-from anabranch.storage.files import FileStorage
+from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
 from anabranch.tasks.kinds import kind_named
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from anabranch.functions.fan_out import Send
     from anabranch.settings import Settings
+    from anabranch.storage import Storage
 
 APP_ID = "anabranch"
 _THREADS = 32
@@ -65,7 +66,7 @@ class App:
 
     settings: Settings
     database: sa.Engine
-    storage: FileStorage
+    storage: Storage
     orders: Orders
     engine: Engine
     functions: fastapi.FastAPI
@@ -134,7 +135,7 @@ class Parts:
     """
 
     database: sa.Engine
-    storage: FileStorage
+    storage: Storage
     tools: Tools
     craft: Craft
     wakeups: Wakeups
@@ -228,15 +229,18 @@ def build_functions(
     )
 
 
-def open_storage(settings: Settings) -> FileStorage:
-    """The outputs of this home folder. Only while nobody else works in it."""
+def open_storage(settings: Settings) -> Storage:
+    """Where the settings say that the outputs are; in this home folder else. Only while nobody else works in that.
+
+    Raises:
+        SetupError: `storage_refused`.
+    """
     base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
-    storage = FileStorage(settings.home / "storage", base_url)
-    storage.sweep()
-    return storage
+    own_folder = settings.home / "storage"
+    return opening.open_storage(settings.storage, own_folder, base_url=base_url, endpoint=settings.storage_endpoint)
 
 
-def make_tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tools:
+def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Tools:
     """What pieces of tasks are done with in this process."""
     return Tools(
         database=database,
@@ -245,6 +249,7 @@ def make_tools(settings: Settings, database: sa.Engine, storage: FileStorage) ->
         scratch=settings.home / "scratch",
         cpu_slots=settings.cpu_slots,
         speech_model=settings.speech_model,
+        endpoint=settings.storage_endpoint,
     )
 
 

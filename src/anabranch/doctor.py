@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
-from dataclasses import dataclass
+import tempfile
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from anabranch import buckets
 from anabranch.database import open_database
 from anabranch.errors import AnabranchError
+from anabranch.findings import Finding
 from anabranch.media import ffmpeg
 from anabranch.media.speech import shipped_model
+from anabranch.storage import checkup
+from anabranch.storage.files import FileStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from anabranch.settings import Settings
 
 # Less than this and an hour of 1080p may not fit.
 _LITTLE_DISK_BYTES = 5 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        about: what was looked at.
-        status: `ok`, `warning` (something optional is missing) or `problem` (a run would fail).
-        said: what was found.
-        advice: what to do about it, or empty.
-    """
-
-    about: str
-    status: str
-    said: str
-    advice: str = ""
+# Is written to a storage, and removed.
+_TRIED = f"doctor/{secrets.token_hex(8)}"
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything, and stop at nothing."""
+    """Look at everything, and stop at nothing. What is written to a storage elsewhere is removed again."""
     checks: list[tuple[str, Callable[[Settings], Finding]]] = [
         ("ffmpeg", _ffmpeg),
         ("speech model", _speech),
@@ -55,7 +45,7 @@ def examine(settings: Settings) -> list[Finding]:
             found.append(check(settings))
         except AnabranchError as error:
             found.append(Finding(about, "problem", error.message, error.hint))
-    return found
+    return found + _storage(settings)
 
 
 def _ffmpeg(settings: Settings) -> Finding:
@@ -111,6 +101,23 @@ def _database(settings: Settings) -> Finding:
     if settings.database_url is None:
         return Finding("database", "ok", f"SQLite at {settings.home / 'anabranch.db'}")
     return Finding("database", "ok", sa.make_url(settings.database_url).render_as_string(hide_password=True))
+
+
+def _storage(settings: Settings) -> list[Finding]:
+    """Of outputs in the home folder there is nothing to say that the disk does not."""
+    if settings.storage is None:
+        return []
+    if buckets.is_address(settings.storage):
+        place, redirected = buckets.place_of(settings.storage), settings.playback == "redirect"
+        return checkup.examine(place, settings.storage_endpoint, redirected=redirected)
+    folder = FileStorage(Path(settings.storage))
+    try:
+        with tempfile.NamedTemporaryFile() as file:
+            folder.put(_TRIED, Path(file.name), "application/octet-stream")
+        folder.delete(_TRIED)
+    except AnabranchError as error:
+        return [Finding("storage", "problem", error.message, error.hint)]
+    return [Finding("storage", "ok", f"the folder {settings.storage}")]
 
 
 def _listed(names: frozenset[str] | set[str]) -> str:

@@ -15,7 +15,9 @@ import inngest
 from anabranch import webhooks
 from anabranch.app import build_functions, opened, working
 from anabranch.catalog import media
+from anabranch.errors import SetupError
 from anabranch.settings import read_settings
+from anabranch.storage.files import FileStorage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +45,7 @@ class Anabranch:
             parts = stack.enter_context(opened(self.settings))
             self._database = parts.database
             self._orders = parts.orders
+            self._storage = parts.storage
             worker = _Worker(parts)
             worker.start()
             stack.callback(worker.stop)
@@ -50,8 +53,18 @@ class Anabranch:
 
     @property
     def outputs(self) -> Path:
-        """The folder of the outputs, to be served at `/outputs` of `ANABRANCH_BASE_URL`."""
-        return self.settings.home / "storage"
+        """The folder of the outputs, to be served at `/outputs` of `ANABRANCH_BASE_URL`.
+
+        Raises:
+            SetupError: `outputs_elsewhere`, when they are in a bucket.
+        """
+        if not isinstance(self._storage, FileStorage):
+            raise SetupError(
+                "outputs_elsewhere",
+                f"The outputs are in {self.settings.storage} and in no folder.",
+                "Serve the bucket, by a CDN or by `anabranch serve`, and set ANABRANCH_BASE_URL to where that is.",
+            )
+        return self._storage.root
 
     def functions(self, client: inngest.Inngest) -> list[inngest.Function[Any]]:
         """The functions, to be served by the SDK's `serve` with the client's own ones."""

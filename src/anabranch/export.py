@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from anabranch.storage.files import FileStorage
+    from anabranch.storage import Storage
 
 Json = Any
 
 # Where each branch's files go; the others keep their own names at the top.
 _FOLDERS = {"adaptive_video": "hls/"}
+# Where what has to be fetched stands until it has its name; in the same file system, so that it is moved by a link.
+_FETCHED = ".fetched"
 
 
-def export(database: sa.Engine, storage: FileStorage, media_id: str, folder: Path) -> dict[str, Json]:
+def export(database: sa.Engine, storage: Storage, media_id: str, folder: Path) -> dict[str, Json]:
     """Put the outputs of a media row into `folder`, with `media.json` that points at them relatively.
 
-    Files are hard links where the file system allows, so they take no second copy's room.
+    Files of a folder are hard links where the file system allows, so they take no second copy's room.
 
     Returns:
         the record, its addresses being those of the files in `folder`.
@@ -40,6 +42,7 @@ def export(database: sa.Engine, storage: FileStorage, media_id: str, folder: Pat
         folder.mkdir(parents=True, exist_ok=True)
         for task in tasks.of_media(database, media_id):
             names |= _place(task, storage, folder)
+        shutil.rmtree(folder / _FETCHED, ignore_errors=True)
         relative = _with_addresses(record, names)
         (folder / "media.json").write_text(json.dumps(relative, indent=2) + "\n")
     except OSError as error:
@@ -50,11 +53,12 @@ def export(database: sa.Engine, storage: FileStorage, media_id: str, folder: Pat
     return _with_addresses(record, absolute)
 
 
-def _place(task: tasks.Task, storage: FileStorage, folder: Path) -> dict[str, str]:
+def _place(task: tasks.Task, storage: Storage, folder: Path) -> dict[str, str]:
     """Link a task's files into the folder; address in storage to name in the folder."""
     output = task.output or {}
     prefix = _FOLDERS.get(task.kind, "")
     placed: dict[str, str] = {}
+    fetched = folder / _FETCHED
     for stored in output.get("files", []):
         # Playlists point at the stored names; what nothing points at gets its plain one.
         plain = not prefix or stored["key"] == output["key"]
@@ -63,7 +67,8 @@ def _place(task: tasks.Task, storage: FileStorage, folder: Path) -> dict[str, st
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        _link(storage.path(stored["key"]), target)
+        _link(storage.local(stored["key"], fetched), target)
+        storage.forget(stored["key"], fetched)
         placed[storage.url(stored["key"])] = name
     return placed
 

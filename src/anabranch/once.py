@@ -76,8 +76,7 @@ def _media_id(app: application.App, identity: str) -> str:
         row = media.get(app.database, media_id)
         if row is None or row.status in ("processing", "ready"):
             return media_id
-        for key in list(app.storage.keys(f"media/{media_id}/")):
-            app.storage.delete(key)
+        app.storage.delete_all(list(app.storage.keys(f"media/{media_id}/")))
     raise AssertionError("counting has no end")
 
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from anabranch import buckets
 from anabranch.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def _storage(given: str) -> str:
+    if buckets.is_address(given):
+        buckets.place_of(given)
+    elif not given or "://" in given:
+        raise ValueError("should be a folder, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX")
+    return given
+
+
+def _listed(given: Any) -> Any:
+    return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
 
 
 class Settings(BaseSettings):
@@ -21,6 +34,11 @@ class Settings(BaseSettings):
     Attributes:
         home: folder of the database, the outputs and the scratch files.
         database_url: SQLAlchemy address of the database; SQLite in `home` when unset.
+        storage: where sources and outputs are: a folder, which others may share, or `s3://bucket/prefix`, `gs://…` or
+            `az://…`. The folder `storage` in `home` when unset.
+        storage_endpoint: where the object store is, when it is none of Amazon's, Google's or Microsoft's.
+        playback: whether this server reads objects for players (`proxy`) or sends those to the store (`redirect`).
+        source_buckets: names of the buckets that clients of the API may name sources in.
         base_url: address of this server as others see it; outputs are under `/outputs` of it. File addresses when
             unset and nothing is served.
         host: interface that the server listens on.
@@ -43,6 +61,10 @@ class Settings(BaseSettings):
 
     home: Path = Path(".anabranch")
     database_url: str | None = None
+    storage: Annotated[str, AfterValidator(_storage)] | None = None
+    storage_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
+    playback: Literal["proxy", "redirect"] = "proxy"
+    source_buckets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
     base_url: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

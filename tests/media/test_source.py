@@ -6,16 +6,20 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx2
+import obstore
 import pytest
 from werkzeug import Request, Response
 
 from anabranch.errors import AnabranchError, ResourceError, SourceError
 from anabranch.media import source
+from tests.servers import SECRET, Fault, in_front_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_httpserver import HTTPServer
+
+    from tests.servers import ObjectStore
 
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
@@ -113,6 +117,69 @@ def test_an_empty_file_is_told(httpserver: HTTPServer, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
         source.fetch(httpserver.url_for("/a"), tmp_path)
     assert raised.value.code == "empty_file"
+
+
+@pytest.fixture
+def incoming(nanio: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """A bucket of sources, with the environment that opens it."""
+    place = nanio.below("incoming")
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    return place
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "a film (1) \u00e9#?+&.mp4"])
+def test_an_object_is_fetched_once_with_this_machines_rights(name: str, incoming: ObjectStore, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+    obstore.put(incoming.client(), f"incoming/{name}", content)
+    address = f"{incoming.url}/{name}"
+    found = source.fetch(address, tmp_path, endpoint=incoming.endpoint)
+    assert found.read_bytes() == content
+    obstore.delete(incoming.client(), f"incoming/{name}")
+    assert source.fetch(address, tmp_path, endpoint=incoming.endpoint) == found
+    source.forget(address, tmp_path)
+    assert not found.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "secret", "code", "retryable"),
+    [
+        ("s3://films/incoming/nothing.mp4", SECRET, "source_not_found", False),
+        ("s3://films/incoming//a.mp4", SECRET, "source_not_found", False),
+        ("s3://nowhere/film.mp4", SECRET, "source_not_found", False),
+        ("s3://films/incoming/empty.mp4", SECRET, "empty_file", False),
+        ("s3://films/incoming/empty.mp4", "wrong", "source_forbidden", False),
+        ("s3://films", SECRET, "unsupported_address", False),
+        ("s3:///film.mp4", SECRET, "unsupported_address", False),
+    ],
+)
+def test_an_object_that_cannot_be_had_is_told(
+    address: str,
+    secret: str,
+    code: str,
+    retryable: bool,
+    incoming: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    obstore.put(incoming.client(), "incoming/empty.mp4", b"")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    with pytest.raises(AnabranchError) as raised:
+        source.fetch(address, tmp_path, endpoint=incoming.endpoint)
+    assert (raised.value.code, raised.value.retryable) == (code, retryable)
+    assert [path.suffix for path in tmp_path.iterdir()] in ([".lock"], [])
+
+
+def test_a_store_that_breaks_off_is_asked_again_later(incoming: ObjectStore, tmp_path: Path) -> None:
+    obstore.put(incoming.client(), "incoming/film.mp4", b"film" * 1000)
+    limits = httpx2.Timeout(0.5)
+    with in_front_of(incoming.endpoint) as front:
+        front.fault = Fault("cut", method="GET", times=8)
+        with pytest.raises(ResourceError) as raised:
+            source.fetch(f"{incoming.url}/film.mp4", tmp_path, limits, endpoint=front.url)
+        assert raised.value.code == "source_unreachable"
+        front.fault = None
+        assert source.fetch(f"{incoming.url}/film.mp4", tmp_path, limits, endpoint=front.url).stat().st_size == 4000
 
 
 @pytest.mark.parametrize("address", ["ftp://host/film.mp4", "rtmp://host/live"])

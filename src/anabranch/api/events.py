@@ -304,7 +304,8 @@ def list_apps(app: Running, _: Operator) -> JSONResponse:
 @router.post("/v1/apps", status_code=201, operation_id="syncApp", response_model=Found)
 async def sync_app(body: AppUrl, app: Running, _: Operator) -> JSONResponse:
     """Ask an app at an address what functions it has, and register them."""
-    return _enveloped(await app.engine.sync(inputs.checked(app, body.url)), 201)
+    inputs.check_web_address(body.url)
+    return _enveloped(await app.engine.sync(body.url), 201)
 
 
 def _read_event(app: App, given: EventBody) -> Event:

@@ -1,7 +1,8 @@
 """Inputs: what a client may give as the source of a task, as an address that the workshop can read.
 
 A client gives an address elsewhere, an address of this server's own outputs, or the id of a file. Paths and file
-addresses are for people at the machine, not for the network.
+addresses are for people at the machine, not for the network; what this server may read in buckets, a stranger may only
+where the operator says so.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from anabranch import buckets
 from anabranch.api import links
 from anabranch.api.problems import Problem
 from anabranch.catalog import files
@@ -28,7 +30,7 @@ def address_of(app: App, body: Mapping[str, Json]) -> str:
 
     Raises:
         Problem: `input_missing`, `file_not_found` or `file_not_ready`.
-        SourceError: `unsupported_address`.
+        SourceError: `unsupported_address`, `source_not_found` or `source_forbidden`.
     """
     given = body.get("input") or body.get("url") or body.get("file_id")
     if isinstance(given, dict):
@@ -41,20 +43,14 @@ def address_of(app: App, body: Mapping[str, Json]) -> str:
 
 
 def checked(app: App, address: str) -> str:
-    """An address that a stranger may have read.
+    """A source's address that a stranger may have read.
 
     Raises:
-        SourceError: `unsupported_address`.
+        SourceError: `unsupported_address`, `source_not_found` or `source_forbidden`.
     """
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable or any(character in address for character in "\r\n\0"):
-        raise SourceError(
-            "unsupported_address", f"{address[:200]!r} cannot be a source here.", "Give an http or https address."
-        )
+    if buckets.is_address(address):
+        return _in_bucket(app, address)
+    check_web_address(address)
     key = links.own_key(app, address)
     if key is None:
         return address
@@ -65,6 +61,43 @@ def checked(app: App, address: str) -> str:
     if not found:
         raise SourceError("source_not_found", f"Nothing is at {address[:200]}.", "It may have been deleted.")
     return STORED + key
+
+
+def check_web_address(address: str) -> None:
+    """Take an http or https address only.
+
+    Raises:
+        SourceError: `unsupported_address`.
+    """
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable or _breaks_lines(address):
+        raise SourceError(
+            "unsupported_address", f"{address[:200]!r} cannot be a source here.", "Give an http or https address."
+        )
+
+
+def _in_bucket(app: App, address: str) -> str:
+    try:
+        place = buckets.place_of(address)
+    except ValueError as error:
+        raise SourceError("unsupported_address", f"{error}.", "Name the bucket and the key.") from None
+    if not place.path or _breaks_lines(address):
+        raise SourceError("unsupported_address", f"{address[:200]!r} names no object.", "Name the key as well.")
+    if place.bucket not in app.settings.source_buckets:
+        raise SourceError(
+            "source_forbidden",
+            f"Sources are not read from the bucket {place.bucket} here.",
+            "Whoever runs this server may list it in ANABRANCH_SOURCE_BUCKETS.",
+        )
+    return address
+
+
+def _breaks_lines(address: str) -> bool:
+    return any(character in address for character in "\r\n\0")
 
 
 def _of_file(app: App, file_id: str) -> str:

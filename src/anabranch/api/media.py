@@ -384,8 +384,7 @@ async def _remove(app: App, media_id: str) -> bool:
 
     def forget() -> None:
         for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
-            for key in list(app.storage.keys(prefix)):
-                app.storage.delete(key)
+            app.storage.delete_all(list(app.storage.keys(prefix)))
         for file in files.of_media(app.database, media_id):
             if file.key:
                 app.storage.delete(file.key)

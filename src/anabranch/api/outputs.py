@@ -7,18 +7,21 @@ import hashlib
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import fastapi
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from anabranch.api import links
 from anabranch.api.context import Running
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog import media
 from anabranch.errors import FinalError
+from anabranch.storage.files import FileStorage
 
 if TYPE_CHECKING:
     from anabranch.app import App
+    from anabranch.storage import Storage, Stored
 
 router = fastapi.APIRouter(tags=["outputs"], responses=RESPONSES)
 
@@ -50,6 +53,8 @@ _TYPES = {
 # manifests do: they grow, and are written again when there are captions.
 _FOR_EVER = "max-age=31536000, immutable"
 _CHANGING = (".m3u8", ".mpd")
+# How long an address of the store's own can be read.
+_LENT_FOR_S = 3600
 _HEADERS = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "content-length, content-range, etag, accept-ranges",
@@ -88,6 +93,18 @@ def allow_reading(key: str) -> Response:  # noqa: ARG001  (part of the path)
     return Response(status_code=204, headers={**_HEADERS, **allowed, "access-control-max-age": "86400"})
 
 
+def players_origin(app: App) -> str | None:
+    """The server that players are sent to for what they play; None when that is this one.
+
+    Raises:
+        AnabranchError: there are no credentials that an address could be signed with.
+    """
+    if app.settings.playback != "redirect":
+        return None
+    address = app.storage.signed_url("origin", 60)
+    return None if address is None else "{0.scheme}://{0.netloc}".format(urlsplit(address))
+
+
 def _is_private(app: App, key: str) -> bool:
     where, _, rest = key.partition("/")
     if where == "tasks":
@@ -99,25 +116,90 @@ def _is_private(app: App, key: str) -> bool:
 
 
 def _serve(app: App, request: fastapi.Request, key: str, whose: str) -> Response:
-    try:
-        path = app.storage.path(key)
-        found = path.stat()
-        if not path.is_file():
-            raise FileNotFoundError
-    except (OSError, FinalError):
-        raise Problem("output_not_found", 404, f"There is nothing at {key[:300]}. It may have been deleted.") from None
     ending = PurePosixPath(key).suffix.lower()
-    version = f"{key} {found.st_size}"
+    changing = ending in _CHANGING
+    if app.settings.playback == "redirect" and not changing and request.method == "GET":
+        elsewhere = _redirect(app, key)
+        if elsewhere is not None:
+            return elsewhere
+    found = _find(app, key)
+    version = f"{key} {found.size_bytes}"
     # Two versions of a playlist may be equally long.
-    version += f" {found.st_mtime_ns} {found.st_ino}" if ending in _CHANGING else ""
+    version += f" {found.version}" if changing else ""
     etag = f'"{hashlib.sha256(version.encode()).hexdigest()[:32]}"'
-    kept = "no-cache" if ending in _CHANGING else _FOR_EVER
-    headers = {**_HEADERS, "etag": etag, "cache-control": f"{whose}, {kept}"}
+    headers = {**_HEADERS, "etag": etag, "cache-control": f"{whose}, {'no-cache' if changing else _FOR_EVER}"}
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    return FileResponse(
-        path, headers=headers, media_type=_TYPES.get(ending, "application/octet-stream"), stat_result=found
-    )
+    media_type = _TYPES.get(ending, "application/octet-stream")
+    if isinstance(app.storage, FileStorage):
+        return FileResponse(app.storage.path(key), headers=headers, media_type=media_type)
+    return _pass_on(app.storage, request, key, found.size_bytes, {**headers, "content-type": media_type})
+
+
+def _find(app: App, key: str) -> Stored:
+    try:
+        found = app.storage.stat(key)
+    except FinalError as error:
+        if error.code != "invalid_key":
+            raise
+        found = None
+    if found is None:
+        raise Problem("output_not_found", 404, f"There is nothing at {key[:300]}. It may have been deleted.")
+    return found
+
+
+def _redirect(app: App, key: str) -> Response | None:
+    """Send the reader to the store; what is there or is not, it says itself. None when it cannot be read there."""
+    try:
+        address = app.storage.signed_url(key, _LENT_FOR_S)
+    except FinalError as error:
+        if error.code != "invalid_key":
+            raise
+        return None
+    if address is None:
+        return None
+    # Whoever keeps this answer must not keep it for longer than what it leads to.
+    kept = f"private, max-age={_LENT_FOR_S // 2}"
+    return Response(status_code=302, headers={**_HEADERS, "location": address, "cache-control": kept})
+
+
+def _pass_on(
+    storage: Storage, request: fastapi.Request, key: str, size_bytes: int, headers: dict[str, str]
+) -> Response:
+    """Read an object for whoever asked, block by block."""
+    headers = {**headers, "accept-ranges": "bytes"}
+    given = request.headers.get("range", "")
+    if request.headers.get("if-range", headers["etag"]) != headers["etag"]:
+        given = ""
+    start, end, status = 0, size_bytes, 200
+    asked = range_of(given, size_bytes)
+    if asked is not None:
+        start, end = asked
+        if start >= end:
+            headers["content-range"] = f"bytes */{size_bytes}"
+            return Response(status_code=416, headers=headers)
+        status = 206
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size_bytes}"
+    headers["content-length"] = str(end - start)
+    if request.method == "HEAD" or start == end:
+        return Response(status_code=status, headers=headers)
+    return StreamingResponse(storage.open(key, start, end), status_code=status, headers=headers)
+
+
+def range_of(header: str, size_bytes: int) -> tuple[int, int] | None:
+    """Where the bytes that a `Range` header asks for begin and end; nothing between the two when there are none.
+
+    None when it asks for all: it is missing, is no single range of bytes, or cannot be read (RFC 9110 section 14.2).
+    """
+    found = re.fullmatch(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", header, re.ASCII)
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        return max(0, size_bytes - int(last)), size_bytes
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(size_bytes, int(last) + 1) if last else size_bytes
 
 
 def _matches(header: str, etag: str) -> bool:

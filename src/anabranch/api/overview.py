@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from anabranch import clock, doctor
 from anabranch.api.context import Caller, Running
 from anabranch.api.problems import RESPONSES
 from anabranch.catalog import overview
+from anabranch.errors import AnabranchError
 
 if TYPE_CHECKING:
     from anabranch.app import App
@@ -110,7 +112,10 @@ class FindingView(BaseModel):
 
 
 class Stored:
-    """How much there is in storage, counted once a minute at the most, by one thread."""
+    """How much there is in storage, counted once a minute at the most, by one thread.
+
+    What takes long to count is counted less often, and what cannot be asked is as it was.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -122,8 +127,11 @@ class Stored:
         """The bytes of all objects."""
         with self._lock:
             if time.monotonic() >= self._due:
-                self._bytes = self._app.storage.size_bytes()
-                self._due = time.monotonic() + _STORED_FOR_S
+                began = time.monotonic()
+                with contextlib.suppress(AnabranchError):
+                    self._bytes = self._app.storage.size_bytes()
+                took = time.monotonic() - began
+                self._due = time.monotonic() + max(_STORED_FOR_S, 100 * took)
             return self._bytes
 
 
@@ -159,7 +167,7 @@ def get_overview(request: fastapi.Request, app: Running, _: Caller) -> JSONRespo
 
 @router.get("/doctor", operation_id="examine", response_model=list[FindingView])
 def examine(app: Running, _: Caller) -> JSONResponse:
-    """Whether ffmpeg, the speech model, the disk and the database are as they should be, and what to do if not."""
+    """Whether ffmpeg, the speech model, disk, database and storage are as they should be, and what to do if not."""
     return JSONResponse([vars(finding) for finding in doctor.examine(app.settings)])
 
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="A media file, or an http(s) address of one.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_URL", help="A media file, or its address: http(s), s3, gs or az.")
+    ],
     folder: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Folder for the outputs; named after the source by default."),
@@ -69,7 +71,7 @@ def _print_record(record: dict[str, Any], folder: Path) -> None:
 def doctor(
     as_json: AsJson = False,
 ) -> None:
-    """Check ffmpeg, speech model, disk and database, and say what to do about what is missing."""
+    """Check ffmpeg, speech model, disk, database and storage, and say what to do about what is missing."""
     from anabranch import doctor as examination
     from anabranch.settings import read_settings
 

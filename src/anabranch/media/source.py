@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import httpx2
+import obstore
 
+from anabranch import buckets
 from anabranch.errors import ResourceError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from anabranch.errors import AnabranchError
 
 _MAX_REDIRECTS = 5
 _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 
 
-def fetch(address: str, folder: Path, timeout: httpx2.Timeout = _TIMEOUT) -> Path:
+def fetch(address: str, folder: Path, timeout: httpx2.Timeout = _TIMEOUT, endpoint: str | None = None) -> Path:
     """The source at `address` as a local file.
 
     Args:
-        address: a path, or a file, http or https URL.
+        address: a path, a file, http or https URL, or an object's address such as `s3://bucket/film.mp4`.
         folder: where downloads are kept; several callers may ask for the same one at once.
         timeout: limits on connecting, and on each wait for more bytes.
+        endpoint: where the object store is, when it is none of its makers' own.
 
     Raises:
         SourceError: `source_missing`, `source_unreadable`, `empty_file`, `source_not_found`, `source_forbidden`,
@@ -36,21 +41,23 @@ def fetch(address: str, folder: Path, timeout: httpx2.Timeout = _TIMEOUT) -> Pat
     """
     scheme = urlsplit(address).scheme.lower()
     if scheme in ("http", "https"):
-        return _download(address, folder, timeout)
+        return _download(address, folder, lambda partial: _receive(address, partial, timeout))
+    if scheme in buckets.SCHEMES:
+        return _download(address, folder, lambda partial: _read(address, partial, timeout, endpoint))
     if scheme == "file":
         return _local(Path(unquote(urlsplit(address).path)))
     if "://" in address:
         raise SourceError(
             "unsupported_address",
             f"{address} cannot be fetched: {scheme} is not taken.",
-            "Give a path, http or https.",
+            "Give a path, http or https, or s3, gs or az.",
         )
     return _local(Path(address))
 
 
 def forget(address: str, folder: Path) -> None:
     """Remove what was downloaded for an address. A local file is its owner's and stays."""
-    if urlsplit(address).scheme.lower() in ("http", "https"):
+    if urlsplit(address).scheme.lower() in ("http", "https", *buckets.SCHEMES):
         _place(address, folder).unlink(missing_ok=True)
 
 
@@ -79,21 +86,21 @@ def _place(address: str, folder: Path) -> Path:
     return folder / hashlib.sha256(address.encode()).hexdigest()[:32]
 
 
-def _download(address: str, folder: Path, timeout: httpx2.Timeout) -> Path:
+def _download(address: str, folder: Path, receive: Callable[[Path], None]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     place = _place(address, folder)
     partial = place.with_suffix(".partial")
     with _alone(place.with_suffix(".lock")):
         if not place.exists():
             try:
-                _receive(address, partial, timeout)
+                receive(partial)
                 partial.replace(place)
             finally:
                 partial.unlink(missing_ok=True)
     return place
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     # Four branches ask for the same source at the same moment; one downloads, the others wait.
     with lock.open("w") as file:
@@ -134,6 +141,33 @@ def _receive(address: str, partial: Path, timeout: httpx2.Timeout) -> None:
         ) from error
 
 
+def _read(address: str, partial: Path, timeout: httpx2.Timeout, endpoint: str | None) -> None:
+    """Read an object with this machine's own rights."""
+    try:
+        place = buckets.place_of(address)
+        if not place.path:
+            raise ValueError(f"{address} names a bucket and no object in it")
+    except ValueError as error:
+        raise SourceError("unsupported_address", f"{error}.", "Name the bucket and the key.") from None
+    patience = buckets.Patience(connect_s=timeout.connect or 10, stalled_s=timeout.read or 60)
+    try:
+        bucket = buckets.open_bucket(place, endpoint, patience)
+        size_bytes = obstore.head(bucket, place.path)["size"]
+        _save(address, buckets.blocks(bucket, place.path, 0, size_bytes), partial)
+    except buckets.ERRORS as error:
+        raise _told(address, buckets.trouble(error)) from error
+    _check_whole(address, partial.stat().st_size, size_bytes)
+
+
+def _told(address: str, trouble: buckets.Trouble) -> AnabranchError:
+    said = f"{address} cannot be fetched: {trouble.why}."
+    if trouble.kind == "missing":
+        return SourceError("source_not_found", said, "Check the address.")
+    if trouble.kind == "refused":
+        return SourceError("source_forbidden", said, trouble.advice)
+    return ResourceError("source_unreachable", said, trouble.advice)
+
+
 def _check_status(address: str, status: int) -> None:
     if status in (404, 410):
         raise SourceError("source_not_found", f"{address} answered {status}: nothing is there.", "Check the address.")
@@ -154,22 +188,25 @@ def _refuse(address: str, why: str) -> NoReturn:
 
 
 def _write(address: str, response: httpx2.Response, partial: Path) -> None:
-    received = 0
+    _save(address, response.iter_bytes(1 << 20), partial)
+    promised = response.headers.get("content-length")
+    _check_whole(address, partial.stat().st_size, None if promised is None else int(promised))
+
+
+def _save(address: str, blocks: Iterable[bytes], partial: Path) -> None:
     try:
         with partial.open("wb") as file:
-            for block in response.iter_bytes(1 << 20):
-                file.write(block)
-                received += len(block)
+            file.writelines(blocks)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise ResourceError(
-            "disk_full",
-            f"There was no room for {address} after {received} bytes.",
-            "Free some space; it is tried again.",
+            "disk_full", f"There was no room for all of {address}.", "Free some space; it is tried again."
         ) from error
-    promised = response.headers.get("content-length")
-    if promised is not None and received != int(promised):
+
+
+def _check_whole(address: str, received: int, promised: int | None) -> None:
+    if promised is not None and received != promised:
         raise ResourceError(
             "source_truncated",
             f"{address} sent {received} of {promised} bytes.",

@@ -55,7 +55,7 @@ class Craft:
         self._database = tools.database
         shutil.rmtree(tools.scratch, ignore_errors=True)
         tools.scratch.mkdir(parents=True)
-        self.sources = Sources(tools.storage, tools.scratch)
+        self.sources = Sources(tools.storage, tools.scratch, tools.endpoint)
         self.showcase = Showcase(tools.database, tools.storage, self._at_desk, self._tell)
         self.keeping = Keeping(tools.database, tools.storage)
 
@@ -178,7 +178,7 @@ class Craft:
             if not all(map(storage.exists, keys)):
                 continue
             for old, new in keys.items():
-                storage.put(new, storage.path(old), mimetypes.guess_type(new)[0] or "application/octet-stream")
+                storage.copy(old, new, mimetypes.guess_type(new)[0] or "application/octet-stream")
             persist(attempts.take_over, self._database, task.id, row, result)
         persist(tasks.advance, self._database, task.id)
 

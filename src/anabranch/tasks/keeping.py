@@ -121,8 +121,7 @@ class Keeping:
         return True
 
     def _sweep(self, prefix: str, kept: set[str]) -> None:
-        for key in [key for key in self._storage.keys(f"{prefix}/") if key not in kept]:
-            self._storage.delete(key)
+        self._storage.delete_all([key for key in self._storage.keys(f"{prefix}/") if key not in kept])
 
 
 def enter(connection: sa.Connection, task: Task, output: Output, told: dict[str, Json]) -> None:

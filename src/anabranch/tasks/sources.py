@@ -29,10 +29,12 @@ class Sources:
     Args:
         storage: holds those that were uploaded.
         scratch: where others are fetched to, in a folder of their own.
+        endpoint: where buckets are that are sources, when that is none of their makers' own.
     """
 
-    def __init__(self, storage: Storage, scratch: Path) -> None:
+    def __init__(self, storage: Storage, scratch: Path, endpoint: str | None = None) -> None:
         self._storage = storage
+        self._endpoint = endpoint
         self._scratch = scratch
         self._folder = scratch / "sources"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -72,17 +74,23 @@ class Sources:
             if tasks.open_with_input(database, address):
                 continue
             with self._locks[address]:
-                path = self._fetched.pop(address, None)
+                self._fetched.pop(address, None)
                 self._seen.pop(address, None)
-                if path is not None and path.is_relative_to(self._folder):
-                    path.unlink(missing_ok=True)
+                key = address.removeprefix(STORED)
+                if key == address:
+                    source.forget(address, self._folder)
+                else:
+                    self._storage.forget(key, self._folder)
 
     def _fetch(self, address: str) -> Path:
         path = self._fetched.get(address)
         # One that was swept is fetched again.
         if path is None or not path.exists():
             key = address.removeprefix(STORED)
-            path = source.fetch(address, self._folder) if key == address else self._storage.path(key)
+            if key == address:
+                path = source.fetch(address, self._folder, endpoint=self._endpoint)
+            else:
+                path = self._storage.local(key, self._folder)
             self._fetched[address] = path
             self._seen.pop(address, None)
         return path

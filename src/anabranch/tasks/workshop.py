@@ -68,6 +68,7 @@ class Tools:
         scratch: a folder for files that may be lost; emptied when the workshop opens.
         cpu_slots: how many pieces may run at once, beside the urgent ones.
         speech_model: name or folder of the speech model; None for the one that is shipped.
+        endpoint: where buckets are that are sources, when that is none of their makers' own.
     """
 
     database: sa.Engine
@@ -76,6 +77,7 @@ class Tools:
     scratch: Path
     cpu_slots: int
     speech_model: str | None = None
+    endpoint: str | None = None
 
 
 class Workshop:

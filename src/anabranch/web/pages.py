@@ -8,6 +8,7 @@ from urllib.parse import quote
 import fastapi
 from fastapi.responses import RedirectResponse, Response
 
+from anabranch.api.outputs import players_origin
 from anabranch.web import library, login, operations, watch
 from anabranch.web.client import RefusedError
 from anabranch.web.context import Rendered
@@ -22,7 +23,7 @@ router = fastapi.APIRouter(include_in_schema=False)
 def add_pages(api: fastapi.FastAPI) -> None:
     """Serve the page beside the API."""
     app: App = api.state.app
-    api.state.page = Renderer(app.settings.base_url or "")
+    api.state.page = Renderer(app.settings.base_url or "", players_origin(app))
     api.add_exception_handler(RefusedError, _refused)
     for one in (router, library.router, login.router, operations.router, watch.router):
         api.include_router(one)

@@ -38,6 +38,8 @@ _POLICY = {
     "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
+# What the browser follows to where outputs are read.
+_PLAYED = ("img-src", "media-src", "connect-src")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -57,10 +59,17 @@ class Blank(dict[str, Json]):
 
 
 class Renderer:
-    """Templates and assets, read once."""
+    """Templates and assets, read once.
 
-    def __init__(self, base_url: str) -> None:
+    Args:
+        base_url: of this server.
+        players_origin: another server that players are sent to for what they play.
+    """
+
+    def __init__(self, base_url: str, players_origin: str | None = None) -> None:
         self.assets = Assets()
+        also = f" {players_origin}" if players_origin else ""
+        self._policy = {name: f"{value}{also if name in _PLAYED else ''}" for name, value in _POLICY.items()}
         self._base = base_url
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("anabranch.web"),
@@ -153,7 +162,7 @@ class Renderer:
             now=clock.now_ms(),
             **values,
         )
-        said = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
+        said = "; ".join(f"{name} {value}" for name, value in {**self._policy, **(policy or {})}.items())
         return HTMLResponse(body, http_status, {**_HEADERS, "content-security-policy": said})
 
 
