@@ -45,6 +45,10 @@ check: setup
 lock: setup
 	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/run.txt
+	$(BIN)/uv pip compile -q --group build -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --upgrade -o requirements/build.txt
 	$(BIN)/uv pip compile -q requirements/samples.in --no-deps --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -o requirements/samples.txt
 	$(BIN)/uv pip compile -q --group bench -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes \

@@ -5,10 +5,11 @@ set -eu
 python=${PYTHON:-python3}
 
 # Debian keeps venv in a package of its own; the examples of the documents, which are tests, are told to curl; what is
-# packaged is played in a browser.
+# packaged is played in a browser; and units are checked by systemd's own reader, which a container is without.
 missing=
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="python3-venv"
 command -v curl >/dev/null || missing="$missing curl"
+command -v systemd-analyze >/dev/null || missing="$missing systemd"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 if [ -n "$missing" ]; then
     echo "installing $missing" >&2
