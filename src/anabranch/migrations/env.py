@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from alembic import context
 
-from anabranch.catalog import tables as catalog
-from anabranch.engine import tables as engine
+from anabranch.migrations import METADATA
 
-TABLES = {*catalog.metadata.tables, *engine.metadata.tables}
+TABLES = {name for metadata in METADATA for name in metadata.tables}
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[catalog.metadata, engine.metadata],
+    target_metadata=list(METADATA),
     # SQLite changes a table by making it anew.
     render_as_batch=True,
     # DBOS keeps its tables in the same database; a generated migration would drop them.

@@ -7,11 +7,25 @@ playlists, which grow.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is known of an object without reading it.
+
+    Attributes:
+        size_bytes: its size.
+        version: another one whenever the object was written again.
+    """
+
+    size_bytes: int
+    version: str
 
 
 class Storage(Protocol):
@@ -36,6 +50,9 @@ class Storage(Protocol):
     def exists(self, key: str) -> bool:
         """Whether there is an object under `key`."""
 
+    def stat(self, key: str) -> Stored | None:
+        """Size and version of the object, or None when there is none."""
+
     def delete(self, key: str) -> None:
         """Remove the object; deleting twice is fine."""
 
@@ -44,6 +61,13 @@ class Storage(Protocol):
 
     def path(self, key: str) -> Path:
         """The object as a file of this machine, for tools that read files."""
+
+    def local(self, key: str, folder: Path) -> Path:
+        """The object as a file of this machine; in `folder` when it had to be fetched.
+
+        Raises:
+            FinalError: `object_missing`.
+        """
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in no particular order. For sweeping and exporting."""

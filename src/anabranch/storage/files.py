@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from anabranch.errors import FinalError, ResourceError
+from anabranch.storage import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,14 +54,27 @@ class FileStorage:
         try:
             file = self.path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError):
-            raise FinalError(
-                "object_missing", f"There is no object {key} in {self._root}.", "It may have been deleted."
-            ) from None
+            raise self._missing(key) from None
         return _blocks(file, start, end)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under `key`."""
         return self.path(key).is_file()
+
+    def stat(self, key: str) -> Stored | None:
+        """Size and version of the object, or None when there is none."""
+        path = self.path(key)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stored(found.st_size, f"{found.st_mtime_ns}-{found.st_ino}") if path.is_file() else None
+
+    def local(self, key: str, folder: Path) -> Path:  # noqa: ARG002  (it is a file of this machine already)
+        """The object's own file."""
+        if not self.exists(key):
+            raise self._missing(key)
+        return self.path(key)
 
     def delete(self, key: str) -> None:
         """Remove the object and the folders that this leaves empty."""
@@ -101,6 +115,9 @@ class FileStorage:
         """Remove what a killed process left half-written. Only while nobody else writes here."""
         for path in self._root.rglob(f"*{_PARTIAL}"):
             path.unlink(missing_ok=True)
+
+    def _missing(self, key: str) -> FinalError:
+        return FinalError("object_missing", f"There is no object {key} in {self._root}.", "It may have been deleted.")
 
     def path(self, key: str) -> Path:
         """Where the object is on this machine.
