@@ -112,7 +112,7 @@ def _use(made: Installation, listener: str) -> None:
     made.upload, made.half = begun.headers["location"], clip.read_bytes()[1000:]
     part = {"tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream"}
     assert server.api.patch(made.upload, content=clip.read_bytes()[:1000], headers=part).status_code == 204
-    until(lambda: "pending" not in {row["status"] for row in server.get("/webhooks/deliveries?limit=100")}, 30)
+    until(lambda: "pending" not in {row["status"] for row in server.get("/webhooks/deliveries?limit=100")}, 90)
     delivery = server.get("/webhooks/deliveries?limit=100")[-1]["id"]
     for path in (
         "/media", f"/media/{film}", f"/media/{film}/timeline", f"/media/{broken}", f"/files?media_id={film}",

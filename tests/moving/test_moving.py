@@ -156,9 +156,9 @@ def test_killed_at_any_moment_it_goes_on_when_it_is_started_again(
             time.sleep(chance.uniform(0, 0.3))
         else:
             # In the middle of a table.
-            until(lambda: len(rows_of(postgres, "events")) >= 500, 30)
+            until(lambda: len(rows_of(postgres, "events")) >= 500, 90)
         running.kill()
-        reached.append(running.wait(30))
+        reached.append(running.wait(60))
         running.stderr.close()
     assert reached == [-9, -9, -9]
     report = move(installation.home, postgres, tmp_path / "there")
