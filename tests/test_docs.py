@@ -80,7 +80,7 @@ def test_every_rule_of_conformance_is_explained() -> None:
 def test_every_command_and_option_is_explained() -> None:
     """In a row of its own; what all commands take is explained once."""
     text = read("docs/cli.md")
-    rows = dict(re.findall(r"^\| `anabranch ([a-z ]+?)(?: [A-Z_]+)?` \| (.*) \|$", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `anabranch ([a-z -]+?)(?: [A-Z_]+)?` \| (.*) \|$", text, re.MULTILINE))
     commands = dict(_commands(typer.main.get_command(cli), ""))
     assert set(rows) == set(commands)
     for name, command in commands.items():

@@ -11,7 +11,7 @@ LAYERS = [
     ["__main__"],
     ["cli"],
     ["once", "server"],
-    ["export", "progress"],
+    ["export", "moving", "progress"],
     ["web"],
     ["api", "embed"],
     ["app"],

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from anabranch.cli import events, failures, local, media, runs, serve, tasks
+from anabranch.cli import events, failures, local, media, moving, runs, serve, tasks
 from anabranch.errors import AnabranchError
 
 cli = typer.Typer(
@@ -25,6 +25,7 @@ def _main() -> None:
 
 for _command in (local.run, local.doctor, local.check, serve.serve):
     cli.command(rich_help_panel=_HERE)(_command)
+cli.command("migrate-data", rich_help_panel=_HERE)(moving.migrate_data)
 cli.add_typer(serve.keys_cli, name="keys", rich_help_panel=_HERE)
 cli.add_typer(media.cli, name="media", rich_help_panel=_THERE)
 cli.add_typer(tasks.cli, name="task", rich_help_panel=_THERE)

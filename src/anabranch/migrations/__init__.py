@@ -10,8 +10,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from anabranch import workers
+from anabranch.catalog import tables as catalog
+from anabranch.engine import tables as engine
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+# All that this version keeps in a database.
+METADATA = (catalog.metadata, engine.metadata, workers.metadata)
 
 
 def upgrade(database: sa.Engine) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from alembic import context
 
-from anabranch import workers
-from anabranch.catalog import tables as catalog
-from anabranch.engine import tables as engine
+from anabranch.migrations import METADATA
 
-ALL = [catalog.metadata, engine.metadata, workers.metadata]
-TABLES = {name for metadata in ALL for name in metadata.tables}
+TABLES = {name for metadata in METADATA for name in metadata.tables}
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=ALL,
+    target_metadata=list(METADATA),
     # SQLite changes a table by making it anew.
     render_as_batch=True,
     # Whoever embeds this may keep tables of their own in the same database.
