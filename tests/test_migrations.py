@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sqlite3
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -18,28 +16,17 @@ from anabranch.database import open_database
 from anabranch.engine import tables as engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
-POSTGRES = os.environ.get("ANABRANCH_TEST_POSTGRES_URL")
-
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'a.db'}"
-        return
-    if not POSTGRES:
-        pytest.skip("set ANABRANCH_TEST_POSTGRES_URL, like postgresql+psycopg://postgres@127.0.0.1/postgres")
-    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    name = f"anabranch_{uuid4().hex}"
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    server.dispose()
+        return f"sqlite:///{tmp_path / 'a.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
 
 
 def test_migrating_gives_the_tables_that_the_code_expects(url: str) -> None:
