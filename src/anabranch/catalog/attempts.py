@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import attempts
-from anabranch.database import insert_once
+from anabranch.database import insert_once, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +26,7 @@ def begin(database: sa.Engine, task_id: str, piece: str) -> int:
     here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
     now = clock.now_ms()
     with database.begin() as connection:
+        serialize(connection, f"attempts {task_id} {piece}")
         connection.execute(
             attempts.update().where(here, attempts.c.status == "running").values(status="interrupted", ended_at=now)
         )

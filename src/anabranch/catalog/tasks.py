@@ -58,12 +58,12 @@ class Task:
 
 def create(database: sa.Engine, task: Task) -> bool:
     """Insert the task unless it is there. Whether it was not."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         return insert(connection, task)
 
 
 def insert(connection: sa.Connection, task: Task) -> bool:
-    """The same as part of the caller's transaction."""
+    """The same as part of a transaction that is `changes.telling`."""
     row = vars(task) | {"updated_at": task.created_at}
     added = connection.execute(insert_once(connection.engine, tasks).values(row))
     if added.rowcount:
@@ -183,7 +183,7 @@ def _advance_media(connection: sa.Connection, task_id: str) -> None:
 
 def show(database: sa.Engine, task_id: str, output: Mapping[str, Json]) -> None:
     """Note the output of a task that goes on: its address is there, and what is under it is of use and grows."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         here = connection.execute(sa.select(tasks).where(tasks.c.id == task_id, _OPEN)).one_or_none()
         if here is None:
             return
@@ -231,7 +231,7 @@ def cancel(database: sa.Engine, task_id: str) -> bool:
 
 def _end(database: sa.Engine, task_id: str, status: str, **values: Any) -> bool:
     now = clock.now_ms()
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         before = connection.execute(sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN)).one_or_none()
         changed = connection.execute(
             tasks.update()

@@ -111,17 +111,20 @@ class Journal:
 
     def publish(self, incoming: Iterable[Event], functions: Iterable[Function]) -> Published:
         """Record events, start what listens, end what they cancel, and fulfil the steps that wait for them."""
-        registered = list(functions)
+        registered, came = list(functions), list(incoming)
         with self._database.begin() as connection:
-            return _together([self._publish(connection, event, registered) for event in incoming])
+            admission.take_turns(connection, registered, *(event.name for event in came))
+            return _together([self._publish(connection, event, registered) for event in came])
 
     def tick(self, function: Function, cron: str, moment_ms: int, functions: Iterable[Function]) -> Published:
         """Start a run of the function for a moment of its schedule, once."""
         event = Event(SCHEDULED, {"cron": cron}, id=f"{function.id} {cron} {moment_ms}", ts=moment_ms)
+        registered = list(functions)
         with self._database.begin() as connection:
+            admission.take_turns(connection, registered, SCHEDULED, also=function)
             if not self._record(connection, event):
                 return NOTHING
-            return self._admit(connection, function, event, list(functions))
+            return self._admit(connection, function, event, registered)
 
     def _publish(self, connection: sa.Connection, event: Event, functions: Sequence[Function]) -> Published:
         if not self._record(connection, event):
@@ -160,7 +163,7 @@ class Journal:
 
     def _cancelled_by(self, connection: sa.Connection, function: Function, cancel: Cancel, event: Event) -> list[str]:
         rows = connection.execute(
-            _select_run().where(runs.c.function_id == function.id, runs.c.ended_at.is_(None))
+            _select_run().where(runs.c.function_id == function.id, runs.c.ended_at.is_(None)).order_by(runs.c.id)
         ).all()
         now = clock.now_ms()
         found = []
@@ -173,8 +176,10 @@ class Journal:
 
     def cancel(self, run_id: str, functions: Iterable[Function]) -> Published:
         """End a run that has not ended, and say so."""
+        registered = list(functions)
         with self._database.begin() as connection:
-            return self._cancel(connection, run_id, list(functions))
+            admission.take_turns(connection, registered)
+            return self._cancel(connection, run_id, registered)
 
     def _cancel(self, connection: sa.Connection, run_id: str, functions: Sequence[Function]) -> Published:
         ended = self._end(
@@ -187,6 +192,8 @@ class Journal:
             sa.select(steps.c.run_id, steps.c.id, steps.c.opts, events.c.data, events.c.name, events.c.id)
             .select_from(steps.join(runs, runs.c.id == steps.c.run_id).join(events, events.c.id == runs.c.event_id))
             .where(steps.c.op == "WaitForEvent", steps.c.status == "pending", steps.c.name == event.name)
+            # In the same order by everybody, so that no two wait for each other.
+            .order_by(steps.c.run_id, steps.c.id)
         ).all()
         fulfilled = []
         for run_id, step_id, opts, data, name, event_id in waiting:
@@ -344,7 +351,7 @@ class Journal:
                 "due_at": step.due_at,
                 "created_at": now,
             }
-            for step in planned
+            for step in sorted(planned, key=lambda step: step.id)
         ]
         with self._database.begin() as connection:
             connection.execute(insert_once(self._database, steps), rows)
@@ -397,8 +404,10 @@ class Journal:
         functions: Iterable[Function] = (),
     ) -> Published | None:
         """End a run and tell whoever listens to ends, in one transaction. None when it had ended already."""
+        registered = list(functions)
         with self._database.begin() as connection:
-            return self._end(connection, run_id, status, output, error, list(functions))
+            admission.take_turns(connection, registered)
+            return self._end(connection, run_id, status, output, error, registered)
 
     def _end(
         self,

@@ -10,8 +10,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from anabranch.catalog import tables as catalog
+from anabranch.database import order_by_bytes, serialize, wait_for_ever
+from anabranch.engine import tables as engine
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+# Those of this project; a database may have others.
+TABLES = frozenset((*catalog.metadata.tables, *engine.metadata.tables))
 
 
 def upgrade(database: sa.Engine) -> None:
@@ -21,9 +28,12 @@ def upgrade(database: sa.Engine) -> None:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
     with database.begin() as connection:
-        _lock(connection)
+        # Two processes that start together must not both create the tables.
+        wait_for_ever(connection)
+        serialize(connection, "migrations")
         # Looks again, under the lock, at what is left to do: another process may have done it.
         command.upgrade(config(connection), "head")
+        order_by_bytes(connection, TABLES)
 
 
 def config(connection: sa.Connection) -> Config:
@@ -31,12 +41,3 @@ def config(connection: sa.Connection) -> Config:
     found = Config(attributes={"connection": connection})
     found.set_main_option("script_location", str(Path(__file__).parent))
     return found
-
-
-def _lock(connection: sa.Connection) -> None:
-    # Two processes that start together must not both create the tables. Either lock ends with the transaction.
-    if connection.dialect.name == "sqlite":
-        # The driver itself takes the write lock only at the first change of a row.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('anabranch migrations'))")

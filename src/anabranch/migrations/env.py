@@ -6,8 +6,7 @@ from alembic import context
 
 from anabranch.catalog import tables as catalog
 from anabranch.engine import tables as engine
-
-TABLES = {*catalog.metadata.tables, *engine.metadata.tables}
+from anabranch.migrations import TABLES
 
 context.configure(
     connection=context.config.attributes["connection"],
