@@ -14,7 +14,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 
 from anabranch.catalog.tables import transcripts
 
@@ -42,21 +42,17 @@ class Term(NamedTuple):
 class Index(Protocol):
     """What finds the transcripts that have all of some terms."""
 
-    @property
-    def id(self) -> sa.ColumnElement[int]:
-        """The id of a transcript, in what `matching` selects from."""
-
     def put(self, connection: sa.Connection, transcript_id: int, text: str) -> None:
         """Enter a transcript. It is taken out when its row is deleted."""
 
     def matching(self, terms: Sequence[Term]) -> sa.Select[Any]:
-        """The ids of the transcripts that have them all."""
+        """The ids of the transcripts that have them all, in a column `id`."""
 
-    def rank(self, terms: Sequence[Term]) -> Sequence[sa.ColumnElement[Any]]:
-        """By what to order those, for the best to come first."""
+    def best_first(self, found: sa.Select[Any], terms: Sequence[Term]) -> sa.Select[Any]:
+        """The same ids as `matching` found, ordered."""
 
     def places(self, connection: sa.Connection, terms: Sequence[Term], ids: Sequence[int]) -> dict[int, list[Span]]:
-        """By id of a transcript that has them all, where in its text; those that overlap are one."""
+        """By id of those among these that have them all, where in its text; those that overlap are one."""
 
 
 def index_of(database: sa.Engine) -> Index:
@@ -69,10 +65,6 @@ class _Fts5:
 
     _table = sa.table("transcripts_fts", sa.column("rowid", sa.Integer), sa.column("rank", sa.Float))
 
-    @property
-    def id(self) -> sa.ColumnElement[int]:
-        return self._table.c.rowid
-
     def put(self, connection: sa.Connection, transcript_id: int, text: str) -> None:
         pass
 
@@ -80,19 +72,19 @@ class _Fts5:
         # FTS5's language (SQLite FTS5, section 3). Whatever a person types is text, and no syntax.
         asked = " ".join(f'"{term.said}"{"*" if term.is_beginning else ""}' for term in terms)
         found = sa.text("transcripts_fts MATCH :match").bindparams(match=asked)
-        return sa.select(self.id).select_from(self._table).where(found)
+        return sa.select(self._table.c.rowid.label("id")).select_from(self._table).where(found)
 
-    def rank(self, _: Sequence[Term]) -> Sequence[sa.ColumnElement[Any]]:
-        return (self._table.c.rank,)
+    def best_first(self, found: sa.Select[Any], _: Sequence[Term]) -> sa.Select[Any]:
+        return found.order_by(self._table.c.rank)
 
     def places(self, connection: sa.Connection, terms: Sequence[Term], ids: Sequence[int]) -> dict[int, list[Span]]:
         marked = sa.literal_column("highlight(transcripts_fts, 0, char(1), char(2))", sa.Text)
-        found = self.matching(terms).add_columns(marked).where(self.id.in_(ids))
+        found = self.matching(terms).add_columns(marked).where(self._table.c.rowid.in_(ids))
         return {row_id: _spans(text) for row_id, text in connection.execute(found)}
 
 
 class _Words:
-    """A table of words on Postgres."""
+    """A table of words on Postgres, and a function that looks into it by its index and never reads all of it."""
 
     _table = sa.table(
         "transcripts_fts",
@@ -101,33 +93,27 @@ class _Words:
         sa.column("words", sa.Text),
     )
 
-    @property
-    def id(self) -> sa.ColumnElement[int]:
-        return self._table.c.id
-
     def put(self, connection: sa.Connection, transcript_id: int, text: str) -> None:
         found = words(text)
         row = {"id": transcript_id, "vector": _vector(found), "words": f" {' '.join(found)} "}
         connection.execute(self._table.insert().values(row))
 
     def matching(self, terms: Sequence[Term]) -> sa.Select[Any]:
-        found = sa.select(self.id).where(self._table.c.vector.bool_op("@@")(_query(terms)))
-        for term in terms:
-            said = words(term.said)
-            if len(said) > 1:
-                phrase = f" {' '.join(said)}" + ("" if term.is_beginning else " ")
-                found = found.where(sa.func.strpos(self._table.c.words, phrase) > 0)
-        return found
+        cut = [(words(term.said), term.is_beginning) for term in terms]
+        phrases = [f" {' '.join(said)}{'' if is_beginning else ' '}" for said, is_beginning in cut if len(said) > 1]
+        asked = sa.func.transcripts_matching(_query(terms), sa.literal(phrases, ARRAY(sa.Text)))
+        matching = asked.table_valued(sa.column("id", sa.BigInteger), name="matching")
+        return sa.select(matching.c.id).select_from(matching)
 
-    def rank(self, terms: Sequence[Term]) -> Sequence[sa.ColumnElement[Any]]:
+    def best_first(self, found: sa.Select[Any], terms: Sequence[Term]) -> sa.Select[Any]:
+        (one,) = found.selected_columns
         # 1: a long transcript says everything often, which makes it no better.
-        return (sa.func.ts_rank(self._table.c.vector, _query(terms), 1).desc(), self.id)
+        rank = sa.func.ts_rank(self._table.c.vector, _query(terms), 1)
+        return found.join(self._table, self._table.c.id == one).order_by(rank.desc(), one)
 
     def places(self, connection: sa.Connection, terms: Sequence[Term], ids: Sequence[int]) -> dict[int, list[Span]]:
-        found = sa.select(transcripts.c.id, transcripts.c.text).where(
-            transcripts.c.id.in_(self.matching(terms).where(self.id.in_(ids)))
-        )
-        return {row_id: find(text, terms) for row_id, text in connection.execute(found)}
+        found = connection.execute(sa.select(transcripts.c.id, transcripts.c.text).where(transcripts.c.id.in_(ids)))
+        return {row_id: places for row_id, text in found if (places := find(text, terms))}
 
 
 _SQLITE, _POSTGRES = _Fts5(), _Words()
@@ -139,11 +125,13 @@ def words(text: str) -> list[str]:
 
 
 def find(text: str, terms: Sequence[Term]) -> list[Span]:
-    """Where in a text the terms are; those that overlap are one."""
+    """Where in a text the terms are, nowhere unless it has them all; those that overlap are one."""
     cut = [(_folded(match.group()), match.span()) for match in _WORD.finditer(text)]
-    found = sorted(place for term in terms for place in _of_term([word for word, _ in cut], term))
+    of_terms = [_of_term([word for word, _ in cut], term) for term in terms]
+    if not all(of_terms):
+        return []
     merged: list[tuple[int, int]] = []
-    for first, last in found:
+    for first, last in sorted(place for of_term in of_terms for place in of_term):
         if merged and first <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], last))
         else:

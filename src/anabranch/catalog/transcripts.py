@@ -136,13 +136,15 @@ def search(database: sa.Engine, q: str, *, limit: int = 20, offset: int = 0, med
     """
     index, asked = fulltext.index_of(database), terms(q)
     found = index.matching(asked)
+    (one,) = found.selected_columns
     if media_id is not None:
-        found = found.join(transcripts, transcripts.c.id == index.id).where(transcripts.c.media_id == media_id)
+        found = found.join(transcripts, transcripts.c.id == one).where(transcripts.c.media_id == media_id)
     with database.connect() as connection:
         total = connection.scalar(found.with_only_columns(sa.func.count())) or 0
         # What nearly every transcript has tells none from another; the newest come first then, and cost no ranking.
-        order = index.rank(asked) if media_id is not None or total <= _RANKED else (index.id.desc(),)
-        ids = list(connection.scalars(found.order_by(*order).limit(limit).offset(offset)))
+        few = media_id is not None or total <= _RANKED
+        page = index.best_first(found, asked) if few else found.order_by(one.desc())
+        ids = list(connection.scalars(page.limit(limit).offset(offset)))
         hits = _hits(connection, index, asked, ids)
     return Found(total, tuple(hits[one] for one in ids if one in hits))
 
