@@ -56,6 +56,9 @@ _POSTGRES: dict[str, Any] = {
 # shuts down, starts, changes places with its standby, or is full of connections.
 _TRANSIENT = re.compile(r"08...|40...|25006|25P03|53300|55P03|57P0[1-5]")
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
+# Which small letter belongs to a capital must not depend on the database's own order, which may know English alone.
+# What Postgres has for that: from 17 on, with ICU, with the C library. The last is the database's own.
+_KNOW_LETTERS = ("pg_c_utf8", "und-x-icu", "C.utf8", "en_US.utf8", "default")
 # What Postgres takes in no text.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -212,10 +215,10 @@ def _has_text_on_sqlite(element: has_text, compiler: SQLCompiler, **given: Any) 
 
 @compiles(has_text, "postgresql")
 def _has_text_on_postgres(element: has_text, compiler: SQLCompiler, **given: Any) -> str:
-    # Which letters belong together must not depend on the database's own order, which may know English alone.
-    version = compiler.dialect.server_version_info or (0,)
-    order = '"pg_c_utf8"' if version >= (17,) else '"und-x-icu"'
-    whole, part = (f"lower({compiler.process(one, **given)} COLLATE {order})" for one in (element.whole, element.part))
+    order = getattr(compiler.dialect, "knows_letters", _KNOW_LETTERS[-1])
+    whole, part = (
+        f'lower({compiler.process(one, **given)} COLLATE "{order}")' for one in (element.whole, element.part)
+    )
     return f"strpos({whole}, {part}) > 0"
 
 
@@ -283,6 +286,9 @@ def _check(connection: sa.Connection, shown: str) -> None:
             f"The database {shown} has the encoding {encoding}, which cannot hold every language.",
             "Make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
         )
+    there = set(connection.exec_driver_sql("SELECT collname FROM pg_collation").scalars())
+    order = next(order for order in _KNOW_LETTERS if order in there)
+    setattr(connection.dialect, "knows_letters", order)  # noqa: B010  (its class knows nothing of it)
 
 
 def _words(error: BaseException) -> str:
