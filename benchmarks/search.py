@@ -1,4 +1,4 @@
-"""How long a search over 10,000 transcripts takes. Run: python benchmarks/search.py
+"""How long a search over 10,000 transcripts takes. Run: python benchmarks/search.py [ADDRESS OF AN EMPTY DATABASE]
 
 Each transcript has 800 words in 100 segments, drawn by Zipf's law from a made-up vocabulary of 30,000 words: nearly
 every transcript has the commonest ones, and one in hundreds the rare ones.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def main() -> None:
     words = ["".join(SYLLABLES[int(digit)] for digit in str(number)) for number in range(1000, 1000 + VOCABULARY)]
     weights = list(itertools.accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))
     with tempfile.TemporaryDirectory() as folder:
-        database = open_database(f"sqlite:///{Path(folder) / 'a.db'}")
+        database = open_database(sys.argv[1] if sys.argv[1:] else f"sqlite:///{Path(folder) / 'a.db'}")
         migrations.upgrade(database)
         started = time.perf_counter()
         for number in range(TRANSCRIPTS):

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from anabranch import migrations
+from anabranch.database import open_database
 from anabranch.storage.files import FileStorage
 from tests import servers
+from tests.databases import migrate, serving
 from tests.tasks.runner import desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     from anabranch.tasks.desk import Desk
+    from tests.databases import PostgresServer
     from tests.servers import ObjectStore
 
 
@@ -62,3 +69,68 @@ def storage(tmp_path: Path) -> FileStorage:
 def make_desk(tmp_path: Path, storage: FileStorage) -> Callable[..., Desk]:
     """Makes a desk with a source on it."""
     return desks(tmp_path, storage)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the tests of this process. It starts when one of them asks for it."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """The name of a database with all tables."""
+    return migrate(postgres_server)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty database on PostgreSQL."""
+    url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def migrated_postgres(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The address of a database on PostgreSQL with all tables and no rows."""
+    url = postgres_server.create(migrated_template)
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def postgres(migrated_postgres: str) -> Iterator[sa.Engine]:
+    """A database on PostgreSQL with all tables and no rows, open."""
+    opened = open_database(migrated_postgres)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "anabranch.db"
+    opened = open_database(f"sqlite:///{path}")
+    migrations.upgrade(opened)
+    opened.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database with all tables and no rows, on each of the two."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("migrated_postgres")
+        return url
+    copied = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "anabranch.db")
+    return f"sqlite:///{copied}"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[sa.Engine]:
+    """A database with all tables and no rows, open, on each of the two."""
+    opened = open_database(database_url)
+    yield opened
+    opened.dispose()

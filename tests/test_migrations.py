@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sqlite3
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -13,33 +11,49 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from anabranch import migrations, workers
+from anabranch.catalog import changes, media, transcripts
 from anabranch.catalog import tables as catalog
 from anabranch.database import open_database
 from anabranch.engine import tables as engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
-POSTGRES = os.environ.get("ANABRANCH_TEST_POSTGRES_URL")
+# What a database may have had in it before.
+WRITTEN = (
+    (
+        "INSERT INTO media (id, status, source_url, renditions, created_at, updated_at)"
+        " VALUES ('med_1', 'ready', 'x', '[]', 1, 1)"
+    ),
+    (
+        "INSERT INTO tasks"
+        " (id, media_id, ref, kind, input, options, metadata, status, progress, created_at, updated_at)"
+        " VALUES ('task_1', 'med_1', 'poster-image', 'image', 'x', '{\"width\": 2}', '{}', 'completed', 100, 1, 1)"
+    ),
+    (
+        "INSERT INTO attempts (task_id, piece, attempt, status, progress, started_at)"
+        " VALUES ('task_1', 'chunk-0', 1, 'completed', 1, 1)"
+    ),
+    "INSERT INTO events (id, name, data, ts, received_at) VALUES ('e', 'n', '{}', 1, 1)",
+    "INSERT INTO runs (id, event_id, function_id, status, created_at) VALUES ('run_1', 'e', 'app-f', 'running', 1)",
+)
+WRITTEN_SINCE_0002 = (
+    "INSERT INTO changes (id, type, media_id, data, created_at) VALUES ('evt_1', 'media.ready', 'med_1', '{}', 1)",
+    (
+        "INSERT INTO transcripts (task_id, media_id, language, text, segments, created_at)"
+        " VALUES ('task_1', 'med_1', 'en', 'Well, hello Café', '[[0, 1.0, 2.0], [6, 2.0, 3.0]]', 1)"
+    ),
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'a.db'}"
-        return
-    if not POSTGRES:
-        pytest.skip("set ANABRANCH_TEST_POSTGRES_URL, like postgresql+psycopg://postgres@127.0.0.1/postgres")
-    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    name = f"anabranch_{uuid4().hex}"
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    server.dispose()
+        return f"sqlite:///{tmp_path / 'a.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
 
 
 def test_migrating_gives_the_tables_that_the_code_expects(url: str) -> None:
@@ -77,6 +91,44 @@ def test_tables_of_others_are_left_alone(url: str) -> None:
         command.check(migrations.config(connection))
     assert sa.inspect(database).has_table("workflow_status")
     database.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_what_an_earlier_version_has_written_is_there_after_migrating(url: str, revision: str) -> None:
+    database = open_database(url)
+    with database.begin() as connection:
+        command.upgrade(migrations.config(connection), revision)
+        for statement in WRITTEN:
+            connection.exec_driver_sql(statement)
+        if revision > "0001":
+            for statement in WRITTEN_SINCE_0002:
+                connection.exec_driver_sql(statement)
+    migrations.upgrade(database)
+    assert _differences(database) == []
+    row = media.get(database, "med_1")
+    assert row is not None
+    assert (row.status, row.title, row.created_at) == ("ready", None, 1)
+    with database.connect() as connection:
+        assert connection.scalar(sa.select(catalog.tasks.c.options)) == {"width": 2}
+        assert connection.scalar(sa.select(engine.runs.c.function_id)) == "app-f"
+    if revision > "0001":
+        (hit,) = transcripts.search(database, '"hello cafe"').hits
+        assert (hit.media_id, hit.matches[0].start_s) == ("med_1", 2.0)
+    before = changes.latest(database)
+    assert media.delete(database, "med_1")
+    assert changes.latest(database) == before + 1
+    database.dispose()
+
+
+def test_all_text_is_compared_by_its_bytes(postgres: sa.Engine) -> None:
+    with postgres.connect() as connection:
+        others = connection.execute(
+            sa.text(
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+                " AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"
+            )
+        )
+        assert others.all() == []
 
 
 @pytest.mark.slow

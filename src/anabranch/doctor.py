@@ -9,10 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from anabranch import buckets
-from anabranch.database import open_database
+from anabranch.database import facts, open_database
 from anabranch.errors import AnabranchError
 from anabranch.findings import Finding
 from anabranch.media import ffmpeg
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 _LITTLE_DISK_BYTES = 5 << 30
 # Is written to a storage, and removed.
 _TRIED = f"doctor/{secrets.token_hex(8)}"
+_SLOW_ANSWER_MS = 20
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -97,10 +96,22 @@ def _database(settings: Settings) -> Finding:
         database = settings.home / "anabranch.db"
         if not database.exists():
             return Finding("database", "ok", f"SQLite at {database}, made by the first run")
-    open_database(settings.database).dispose()
-    if settings.database_url is None:
-        return Finding("database", "ok", f"SQLite at {settings.home / 'anabranch.db'}")
-    return Finding("database", "ok", sa.make_url(settings.database_url).render_as_string(hide_password=True))
+    opened = open_database(settings.database)
+    try:
+        seen = facts(opened)
+    finally:
+        opened.dispose()
+    said = f"{seen.name}, {seen.details}, answers in {seen.round_trip_ms:.1f} ms"
+    if not seen.can_create:
+        return Finding(
+            "database",
+            "problem",
+            f"{said}; its role may not create tables",
+            "GRANT CREATE ON SCHEMA public to it, or migrate once as a role that may.",
+        )
+    if seen.round_trip_ms > _SLOW_ANSWER_MS:
+        return Finding("database", "warning", said, "Everything asks it often. Move it, or this, closer.")
+    return Finding("database", "ok", said)
 
 
 def _storage(settings: Settings) -> list[Finding]:

@@ -58,7 +58,7 @@ def read(
 
     def is_beyond(cursor: str, *, upwards: bool) -> sa.ColumnElement[bool]:
         place = sa.tuple_(*order)
-        there: list[sa.ColumnElement[Any]] = [sa.literal(cursor)]
+        there: list[sa.ColumnElement[Any]] = [sa.literal(cursor, by.type)]
         if age is not None:
             there = [sa.select(age).where(by == cursor).scalar_subquery(), *there]
         return place > sa.tuple_(*there) if upwards else place < sa.tuple_(*there)

@@ -8,10 +8,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import samples
-from tests.api.served import anyone
+from tests.api.served import anyone, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.api.served import Server
+    from tests.databases import PostgresServer
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("postgres"), ANABRANCH_DATABASE_URL=postgres_server.create()) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, server: Server) -> Server:
+    """A server on each of the databases."""
+    found: Server = request.getfixturevalue("on_postgres") if request.param == "postgresql" else server
+    return found
 
 
 @pytest.mark.slow

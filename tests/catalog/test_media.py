@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from anabranch import clock, migrations
+from anabranch import clock
 from anabranch.catalog import changes, media, tasks
 from anabranch.catalog.tasks import Task
-from anabranch.database import open_database
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import sqlalchemy as sa
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> sa.Engine:
-    opened = open_database(f"sqlite:///{tmp_path}/anabranch.db")
-    migrations.upgrade(opened)
-    return opened
 
 
 def poster(created_at: int) -> Task:

@@ -14,8 +14,8 @@ from anabranch.catalog.tasks import Task
 from anabranch.database import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
 
 MINUTE_MS = 60_000
 NOW = 1_800_000_000_000
@@ -39,14 +39,6 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Clock:
     standing = Clock()
     monkeypatch.setattr(clock, "now_ms", standing.now_ms)
     return standing
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[sa.Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'a.db'}")
-    migrations.upgrade(opened)
-    yield opened
-    opened.dispose()
 
 
 def begin(database: sa.Engine, task_id: str, ref: str = "hls-package", *, pieces: int | None, media_id: str) -> None:
@@ -166,7 +158,10 @@ def test_work_that_began_lately_is_measured_since_it_began(database: sa.Engine, 
     assert (pace.media_s, pace.window_s, pace.minutes_per_hour) == (120, 120, 60)
 
 
-def test_the_queries_read_what_is_of_now_and_not_all_there_ever_was(database: sa.Engine) -> None:
+def test_the_queries_read_what_is_of_now_and_not_all_there_ever_was(tmp_path: Path) -> None:
+    # On SQLite, whose plans do not depend on how many rows there are.
+    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+    migrations.upgrade(database)
     seen = []
     sa.event.listen(database, "before_cursor_execute", lambda *given: seen.append((given[2], given[3])))
     for look in (overview.queue, overview.doing, overview.failures, overview.throughput):
@@ -176,3 +171,4 @@ def test_the_queries_read_what_is_of_now_and_not_all_there_ever_was(database: sa
         plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()) for text, values in asked]
     assert len(plans) >= 5
     assert not [plan for plan in plans if re.search(r"SCAN (tasks|attempts)\b", plan)]
+    database.dispose()

@@ -32,6 +32,8 @@ router = fastapi.APIRouter(tags=["stream"], responses=RESPONSES)
 _LOOK_EVERY_S = 0.5
 _SILENT_FOR_S = 15.0
 _LATE_MS = 5000
+# A database counts to nineteen digits.
+_LONGEST_NUMBER = 18
 _ASK_AGAIN_S = 15.0
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events, for as long as the client listens.", "content": {"text/event-stream": {}}}
@@ -73,7 +75,8 @@ async def stream_all(
 def _start(last_event_id: str | None, since: int | None, otherwise: int) -> int:
     if last_event_id is not None:
         # One that is not ours is as none, so that a client with a stale one still gets on.
-        return int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else otherwise
+        is_number = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= _LONGEST_NUMBER
+        return int(last_event_id) if is_number else otherwise
     return otherwise if since is None else since
 
 

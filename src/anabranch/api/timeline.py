@@ -114,7 +114,7 @@ def get_timeline(media_id: str, app: Running, _: Caller) -> JSONResponse:
 
 @router.get("/tasks/{task_id}/attempts/{piece}/{attempt}", operation_id="getAttempt", response_model=AttemptLogView)
 def get_attempt(
-    task_id: str, piece: str, attempt: Annotated[int, Path(ge=1, le=2**31)], app: Running, _: Caller
+    task_id: str, piece: str, attempt: Annotated[int, Path(ge=1, le=2**31 - 1)], app: Running, _: Caller
 ) -> JSONResponse:
     """One attempt: the commands that were run, to be pasted, and their last words. Of a running one, so far."""
     task = find(app, task_id)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import answers
-from anabranch.database import insert_once
+from anabranch.database import insert_once, serialize
 
 Json = Any
 
@@ -44,6 +44,7 @@ def claim(
     now = clock.now_ms()
     mine = (answers.c.owner == owner) & (answers.c.key == key)
     with database.begin() as connection:
+        serialize(connection, _turn(owner, key))
         connection.execute(answers.delete().where(mine, answers.c.created_at < now - _KEPT_MS))
         added = connection.execute(
             insert_once(database, answers).values(owner=owner, key=key, fingerprint=fingerprint, created_at=now)
@@ -68,6 +69,11 @@ def keep(database: sa.Engine, owner: str, key: str, status_code: int, body: Json
 def release(database: sa.Engine, owner: str, key: str) -> None:
     """Free the key: the request came to nothing, and may be made again."""
     with database.begin() as connection:
+        serialize(connection, _turn(owner, key))
         connection.execute(
             answers.delete().where(answers.c.owner == owner, answers.c.key == key, answers.c.status_code.is_(None))
         )
+
+
+def _turn(owner: str, key: str) -> str:
+    return f"answer {owner} {key}"

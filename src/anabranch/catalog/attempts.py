@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import attempts
-from anabranch.database import insert_once
+from anabranch.database import insert_once, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +25,7 @@ def begin(connection: sa.Connection, task_id: str, piece: str, worker_id: str | 
     """
     here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
     now = clock.now_ms()
+    serialize(connection, f"attempts {task_id} {piece}")
     connection.execute(
         attempts.update().where(here, attempts.c.status == "running").values(status="interrupted", ended_at=now)
     )

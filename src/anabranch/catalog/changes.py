@@ -2,10 +2,14 @@
 
 A change is written in the transaction of what it tells, and with it a delivery for every endpoint that listens. So
 nothing is told that did not happen, and nothing that happened goes untold, whenever the process dies.
+
+Transactions that write changes take turns, from their first statement to their commit. Otherwise one that was given
+the number 7 could commit after one that was given 8, and a stream that has seen 8 would never ask for it.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +17,11 @@ import sqlalchemy as sa
 
 from anabranch import clock
 from anabranch.catalog.tables import changes, deliveries, endpoints
+from anabranch.database import serialize
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Json = Any
 
@@ -40,6 +45,8 @@ TOPICS = (
 # The ends of a task, as an endpoint may also call them.
 _ALSO = {"task.completed": ("task.succeeded", "job.succeeded"), "task.failed": ("job.failed",)}
 
+_TURN = "changes"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -60,6 +67,19 @@ class Change:
     created_at: int
 
 
+@contextmanager
+def telling(database: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes changes. No other such one is between its first statement and its commit."""
+    with database.begin() as connection:
+        serialize(connection, _TURN)
+        connection.info[_TURN] = True
+        try:
+            yield connection
+        finally:
+            # It is the connection's, and outlives the transaction.
+            del connection.info[_TURN]
+
+
 def record(
     connection: sa.Connection,
     type_: str,
@@ -69,7 +89,8 @@ def record(
     task_id: str | None = None,
     webhook_url: str | None = None,
 ) -> None:
-    """Note that something happened, and who is to be told. Part of the caller's transaction."""
+    """Note that something happened, and who is to be told. Part of a transaction that is `telling`."""
+    assert connection.info.get(_TURN), "changes are written in turn only"
     now = clock.now_ms()
     change_id = new_id("evt")
     connection.execute(

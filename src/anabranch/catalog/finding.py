@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from anabranch.catalog import transcripts
 from anabranch.catalog.tables import media
+from anabranch.database import has_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +35,10 @@ def about(database: sa.Engine, q: str) -> sa.ColumnElement[bool]:
 
     Raises:
         OptionError: `invalid_query`.
-        SetupError: `search_unsupported`.
     """
-    transcripts.check_supported(database)
     # A part of a word will do in a title: people type while they look at what it brings.
-    title = sa.func.lower(media.c.title)
-    in_title = [title.contains(said.lower(), autoescape=True) for said, _ in transcripts.terms(q)]
-    return sa.and_(*in_title) | media.c.id.in_(transcripts.spoken_in(q))
+    in_title = [has_text(media.c.title, said) for said, _ in transcripts.terms(q)]
+    return sa.and_(*in_title) | media.c.id.in_(transcripts.spoken_in(database, q))
 
 
 def hits(database: sa.Engine, q: str, media_ids: Sequence[str]) -> dict[str, Hit]:

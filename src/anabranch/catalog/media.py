@@ -67,7 +67,7 @@ class Media:
 
 def create(database: sa.Engine, media_id: str, source_url: str, *, status: str = "processing", **details: Any) -> None:
     """Insert a row, unless there is one. `details` are title, alt, metadata, private and size_bytes."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         _insert(connection, media_id, source_url, status, **details)
 
 
@@ -76,14 +76,13 @@ def open_for(database: sa.Engine, task: Task) -> bool:
 
     False, and nothing is there, when the row was deleted since the task was asked for: who asked did not know yet.
     """
-    with database.connect() as connection, connection.begin() as transaction:
-        # Written first, so that nobody can delete between the look and the row.
+    with changes.telling(database) as connection:
+        # Nobody can delete the row between the look and the writing, for who deletes one tells of it.
         if task.media_id is not None:
+            if changes.deleted_since(connection, task.media_id, task.created_at):
+                return False
             _insert(connection, task.media_id, task.input, "processing")
         tasks.insert(connection, task)
-        if task.media_id is not None and changes.deleted_since(connection, task.media_id, task.created_at):
-            transaction.rollback()
-            return False
     return True
 
 
@@ -142,7 +141,7 @@ def assemble(database: sa.Engine, media_id: str) -> dict[str, Json]:
     The latest task of each branch counts. While one of them is still at work the row stays `processing`: whoever
     ends last assembles it.
     """
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         found = _latest(connection, media_id)
         values: dict[str, Json] = {"renditions": []}
         errors: dict[str, Json] = {}
@@ -175,7 +174,7 @@ def assemble(database: sa.Engine, media_id: str) -> dict[str, Json]:
 
 def fail(database: sa.Engine, media_id: str, error: Mapping[str, Json]) -> None:
     """End a row that is still open with an error."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         changed = connection.execute(
             media.update()
             .where(media.c.id == media_id, media.c.status == "processing")
@@ -250,7 +249,7 @@ def _matching(statuses: Sequence[str], created_after: int | None, created_before
 
 def delete(database: sa.Engine, media_id: str) -> bool:
     """Forget a row, and tell of it. Its tasks, files and bytes are the caller's business. False when there is none."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         if connection.scalar(sa.select(media.c.id).where(media.c.id == media_id)) is None:
             return False
         changes.record(connection, "media.deleted", _record(connection, media_id), media_id=media_id)

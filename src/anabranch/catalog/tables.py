@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from anabranch.database import CONSTRAINT_NAMES, Timestamp
+from anabranch.database import CONSTRAINT_NAMES, Number, Timestamp
 
 metadata = sa.MetaData(naming_convention=CONSTRAINT_NAMES)
 
@@ -188,7 +188,7 @@ uploads = sa.Table(
 changes = sa.Table(
     "changes",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", Number, primary_key=True, autoincrement=True),
     sa.Column("id", sa.Text, nullable=False, unique=True),
     # such as media.ready
     sa.Column("type", sa.Text, nullable=False),
@@ -273,11 +273,11 @@ secrets = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
 )
 
-# What was said, whole. On SQLite `transcripts_fts` indexes `text`, kept in step by triggers.
+# What was said, whole. `transcripts_fts` beside it finds what is in it (`catalog/fulltext.py`).
 transcripts = sa.Table(
     "transcripts",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", Number, primary_key=True),
     sa.Column("task_id", sa.Text, nullable=False, unique=True),
     sa.Column("media_id", sa.Text, index=True),
     sa.Column("language", sa.Text),

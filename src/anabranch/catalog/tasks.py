@@ -58,12 +58,12 @@ class Task:
 
 def create(database: sa.Engine, task: Task) -> bool:
     """Insert the task unless it is there. Whether it was not."""
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         return insert(connection, task)
 
 
 def insert(connection: sa.Connection, task: Task) -> bool:
-    """The same as part of the caller's transaction."""
+    """The same as part of a transaction that is `changes.telling`."""
     row = vars(task) | {"updated_at": task.created_at}
     added = connection.execute(insert_once(connection.engine, tasks).values(row))
     if added.rowcount:
@@ -196,7 +196,7 @@ def show(
     Returns:
         False when another edition was published meanwhile: then this one may be older than it.
     """
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
         here = connection.execute(open_).one_or_none()
         if here is None:
@@ -284,7 +284,7 @@ def _end(
     **values: Any,
 ) -> bool:
     now = clock.now_ms()
-    with database.begin() as connection:
+    with changes.telling(database) as connection:
         open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
         before = connection.execute(open_).one_or_none()
         changed = connection.execute(

@@ -1,7 +1,7 @@
 """Transcripts: what was said in every source, to be searched, with the time of each hit.
 
 The whole text of a transcript is one entry of a full-text index, so that a phrase is found also where it runs from one
-segment into the next. Where in the text a hit is says in which segment, and so when. SQLite's FTS5 only, for now.
+segment into the next. Where in the text a hit is says in which segment, and so when.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock
+from anabranch.catalog import fulltext
+from anabranch.catalog.fulltext import Term
 from anabranch.catalog.tables import transcripts
-from anabranch.errors import OptionError, SetupError
+from anabranch.database import serialize
+from anabranch.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Json = Any
+    from anabranch.catalog.fulltext import Span
+
 Segment = tuple[float, float, str]
 
-_OPEN, _CLOSE = "\x01", "\x02"
 _MATCHES_SHOWN = 5
 # Letters around a hit, so that it can be read in its sentence.
 _AROUND = 60
@@ -99,12 +102,14 @@ def enter(
         if clean:
             text = f"{text} {clean}" if text else clean
             places.append([len(text) - len(clean), start_s, end_s])
+    serialize(connection, f"transcript {media_id or task_id}")
     mine = transcripts.c.task_id == task_id
     connection.execute(
         transcripts.delete().where(mine if media_id is None else mine | (transcripts.c.media_id == media_id))
     )
-    connection.execute(
-        transcripts.insert().values(
+    transcript_id = connection.execute(
+        transcripts.insert()
+        .values(
             task_id=task_id,
             media_id=media_id,
             language=language,
@@ -112,7 +117,9 @@ def enter(
             segments=places,
             created_at=clock.now_ms(),
         )
-    )
+        .returning(transcripts.c.id)
+    ).scalar_one()
+    fulltext.index_of(connection.engine).put(connection, transcript_id, text)
 
 
 def remove(database: sa.Engine, task_id: str) -> None:
@@ -133,84 +140,42 @@ def search(database: sa.Engine, q: str, *, limit: int = 20, offset: int = 0, med
 
     Raises:
         OptionError: `invalid_query`, nothing in it can be searched for.
-        SetupError: `search_unsupported`, on a database other than SQLite.
     """
-    check_supported(database)
-    asked = {"match": to_match(q), "limit": limit, "offset": offset, "media": media_id, "ranked": _RANKED}
+    index, asked = fulltext.index_of(database), terms(q)
+    found = index.matching(asked)
+    (one,) = found.selected_columns
+    if media_id is not None:
+        found = found.join(transcripts, transcripts.c.id == one).where(transcripts.c.media_id == media_id)
     with database.connect() as connection:
-        total = connection.scalar(sa.text(_COUNT_ONE if media_id else _COUNT), asked) or 0
-        page = _RANK_ONE if media_id else _RANK if total <= _RANKED else _RANK_NEWEST
-        ids = list(connection.scalars(sa.text(page), asked))
-        rows = {
-            row.id: row
-            for row in connection.execute(
-                sa.text(_MARK).bindparams(sa.bindparam("ids", expanding=True)).columns(segments=sa.JSON),
-                {"match": asked["match"], "ids": ids},
-            )
-        }
-    return Found(total, tuple(_hit(rows[one]) for one in ids if one in rows))
+        total = connection.scalar(found.with_only_columns(sa.func.count())) or 0
+        # What nearly every transcript has tells none from another; the newest come first then, and cost no ranking.
+        few = media_id is not None or total <= _RANKED
+        page = index.best_first(found, asked) if few else found.order_by(one.desc())
+        ids = list(connection.scalars(page.limit(limit).offset(offset)))
+        hits = _hits(connection, index, asked, ids)
+    return Found(total, tuple(hits[one] for one in ids if one in hits))
 
 
-def check_supported(database: sa.Engine) -> None:
-    """Whether this database can be searched.
-
-    Raises:
-        SetupError: `search_unsupported`.
-    """
-    if database.dialect.name != "sqlite":
-        raise SetupError("search_unsupported", "Search needs SQLite for now.", "Unset ANABRANCH_DATABASE_URL.")
-
-
-def spoken_in(q: str) -> sa.Select[tuple[str | None]]:
+def spoken_in(database: sa.Engine, q: str) -> sa.Select[tuple[str | None]]:
     """The ids of the media rows in which all of `q` is said.
 
     Raises:
         OptionError: `invalid_query`.
     """
-    match = sa.text("transcripts_fts MATCH :match").bindparams(match=to_match(q))
-    index = sa.table("transcripts_fts", sa.column("rowid"))
-    return sa.select(transcripts.c.media_id).join(index, index.c.rowid == transcripts.c.id).where(match)
+    found = fulltext.index_of(database).matching(terms(q))
+    return sa.select(transcripts.c.media_id).where(transcripts.c.id.in_(found))
 
 
 def first_matches(database: sa.Engine, q: str, media_ids: Sequence[str]) -> dict[str, Match]:
     """By media id, the first place in each of these rows at which `q` is said; none for a row in which it is not."""
-    ids = spoken_in(q).with_only_columns(transcripts.c.id).where(transcripts.c.media_id.in_(media_ids))
+    index, asked = fulltext.index_of(database), terms(q)
     with database.connect() as connection:
-        rows = connection.execute(
-            sa.text(_MARK).bindparams(sa.bindparam("ids", expanding=True)).columns(segments=sa.JSON),
-            {"match": to_match(q), "ids": list(connection.scalars(ids))},
-        ).all()
-    return {row.media_id: _hit(row).matches[0] for row in rows}
+        theirs = connection.scalars(sa.select(transcripts.c.id).where(transcripts.c.media_id.in_(media_ids)))
+        hits = _hits(connection, index, asked, list(theirs))
+    return {hit.media_id: hit.matches[0] for hit in hits.values() if hit.media_id is not None}
 
 
-_COUNT = "SELECT count(*) FROM transcripts_fts WHERE transcripts_fts MATCH :match"
-_COUNT_ONE = """
-SELECT count(*) FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
-WHERE transcripts_fts MATCH :match AND media_id = :media"""
-_RANK = "SELECT rowid FROM transcripts_fts WHERE transcripts_fts MATCH :match ORDER BY rank LIMIT :limit OFFSET :offset"
-_RANK_ONE = """
-SELECT transcripts.id FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
-WHERE transcripts_fts MATCH :match AND media_id = :media ORDER BY rank LIMIT :limit OFFSET :offset"""
-# What nearly every transcript has tells none from another; the newest come first then, and cost no ranking.
-_RANK_NEWEST = """
-SELECT rowid FROM transcripts_fts WHERE transcripts_fts MATCH :match ORDER BY rowid DESC LIMIT :limit OFFSET :offset"""
-_MARK = """
-SELECT transcripts.id AS id, media_id, task_id, language, segments,
-       highlight(transcripts_fts, 0, char(1), char(2)) AS marked
-FROM transcripts_fts JOIN transcripts ON transcripts.id = transcripts_fts.rowid
-WHERE transcripts_fts MATCH :match AND transcripts_fts.rowid IN :ids"""
-
-
-def to_match(q: str) -> str:
-    """The query in FTS5's language (SQLite FTS5, section 3). Whatever a person types is text, and no syntax.
-
-    Raises:
-        OptionError: `invalid_query`.
-    """
-    return " ".join(f'"{said}"{"*" if is_beginning else ""}' for said, is_beginning in terms(q))
-
-
-def terms(q: str) -> list[tuple[str, bool]]:
+def terms(q: str) -> list[Term]:
     """What is looked for: words and phrases, and whether each is the beginning of a word.
 
     Raises:
@@ -223,7 +188,7 @@ def terms(q: str) -> list[tuple[str, bool]]:
         if not any(character.isalnum() for character in said):
             continue
         is_beginning = word.endswith("*")
-        found.append((said.rstrip("*") if is_beginning else said, is_beginning))
+        found.append(Term(said.rstrip("*") if is_beginning else said, is_beginning))
     if not found or len(found) > _MOST_TERMS:
         raise OptionError(
             "invalid_query",
@@ -233,26 +198,22 @@ def terms(q: str) -> list[tuple[str, bool]]:
     return found
 
 
-def _hit(row: sa.Row[Any]) -> Hit:
-    plain, spans = _unmark(row.marked)
-    matches = [_match(plain, span, spans, row.segments) for span in _apart(spans)]
+def _hits(
+    connection: sa.Connection, index: fulltext.Index, asked: Sequence[Term], ids: Sequence[int]
+) -> dict[int, Hit]:
+    places = index.places(connection, asked, ids)
+    rows = connection.execute(sa.select(transcripts).where(transcripts.c.id.in_(places))).all()
+    return {row.id: _hit(row, places[row.id]) for row in rows}
+
+
+def _hit(row: sa.Row[Any], spans: Sequence[Span]) -> Hit:
+    matches = [_match(row.text, span, spans, row.segments) for span in _apart(spans)]
     return Hit(row.media_id, row.task_id, row.language, len(spans), tuple(matches))
 
 
-def _unmark(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text without its marks, and where they were."""
-    parts = re.split(f"[{_OPEN}{_CLOSE}]", marked)
-    spans, position = [], 0
-    for number, part in enumerate(parts):
-        if number % 2:
-            spans.append((position, position + len(part)))
-        position += len(part)
-    return "".join(parts), spans
-
-
-def _apart(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _apart(spans: Sequence[Span]) -> list[Span]:
     """The first hits that are not in each other's snippets."""
-    found: list[tuple[int, int]] = []
+    found: list[Span] = []
     for span in spans:
         if not found or span[0] > found[-1][1] + _AROUND:
             found.append(span)
@@ -261,9 +222,7 @@ def _apart(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _match(
-    text: str, span: tuple[int, int], spans: Sequence[tuple[int, int]], segments: Sequence[Sequence[float]]
-) -> Match:
+def _match(text: str, span: Span, spans: Sequence[Span], segments: Sequence[Sequence[float]]) -> Match:
     starts = [segment[0] for segment in segments]
     first = segments[max(0, bisect.bisect_right(starts, span[0]) - 1)]
     last = segments[max(0, bisect.bisect_right(starts, span[1] - 1) - 1)]
@@ -278,7 +237,7 @@ def _match(
     return Match(first[1], last[2], snippet)
 
 
-def _widened(text: str, span: tuple[int, int]) -> tuple[int, int]:
+def _widened(text: str, span: Span) -> Span:
     """The span with some of what is around it, from word to word."""
     begin, end = max(0, span[0] - _AROUND), min(len(text), span[1] + _AROUND)
     if begin:

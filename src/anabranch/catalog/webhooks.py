@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from anabranch import clock, pages
 from anabranch.catalog.tables import changes, deliveries, delivery_attempts, endpoints
+from anabranch.database import serialize
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def note_attempt(
 ) -> None:
     """Write down what came of an attempt."""
     with database.begin() as connection:
+        serialize(connection, f"delivery {delivery_id}")
         made = sa.select(sa.func.count()).where(delivery_attempts.c.delivery_id == delivery_id)
         connection.execute(
             delivery_attempts.insert().values(

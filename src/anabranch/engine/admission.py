@@ -2,7 +2,8 @@
 
 In this order: idempotency and the rate limit may drop the event; a singleton may drop it or cancel the run before;
 debounce and batch may join it to a run that is queued; throttle and the event's own time say when a run may start.
-Every answer is counted from the rows of earlier runs, so that it is the same after a restart.
+Every answer is counted from the rows of earlier runs, so that it is the same after a restart. Nobody else may add such
+rows between the counting and the writing: transactions that may start runs of the same functions take turns.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import clock
+from anabranch.database import serialize
+from anabranch.engine.events import FUNCTION_CANCELLED, FUNCTION_FAILED, FUNCTION_FINISHED
 from anabranch.engine.expressions import holds, value_of
 from anabranch.engine.tables import run_events, run_keys, runs
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from anabranch.engine.events import Event
-    from anabranch.engine.flow import Batch, Debounce, Throttle
+    from anabranch.engine.flow import Batch, Debounce, Flow, Throttle
     from anabranch.engine.protocol import Function
 
 Json = Any
@@ -44,6 +47,28 @@ class Admitted:
     run_id: str | None
     new: bool = False
     cancel: tuple[str, ...] = ()
+
+
+def take_turns(
+    connection: sa.Connection, functions: Sequence[Function], *names: str, also: Function | None = None
+) -> None:
+    """Wait until no other transaction admits to the functions that events of these names may start.
+
+    Call it first in the transaction. The ends of runs are always among the names: what is admitted may cancel a run,
+    and who listens to that is started too.
+    """
+    heard = (*names, FUNCTION_FAILED, FUNCTION_FINISHED, FUNCTION_CANCELLED)
+    counted = {
+        function.id
+        for function in functions
+        if _counts(function.flow)
+        and (function is also or any(trigger.matches_name(name) for trigger in function.triggers for name in heard))
+    }
+    serialize(connection, *(f"admission {function_id}" for function_id in counted))
+
+
+def _counts(flow: Flow) -> bool:
+    return any((flow.idempotency, flow.rate_limit, flow.singleton, flow.debounce, flow.batch, flow.throttle))
 
 
 def admit(connection: sa.Connection, function: Function, event: Event, driver: str) -> Admitted:
@@ -183,8 +208,8 @@ def _open(connection: sa.Connection, function: Function, control: str, key: str)
 
 
 def _queued(connection: sa.Connection, function: Function, control: str, key: str) -> sa.Row[Any] | None:
-    """The run under this key that has not started, if there is one."""
-    found = sa.select(runs).join(run_keys, run_keys.c.run_id == runs.c.id)
+    """The run under this key that has not started, if there is one. It does not start before this transaction ends."""
+    found = sa.select(runs).join(run_keys, run_keys.c.run_id == runs.c.id).with_for_update(of=runs)
     return connection.execute(found.where(_here(function, control, key), runs.c.status == "queued")).first()
 
 

@@ -131,19 +131,22 @@ class Journal:
 
     def publish(self, incoming: Iterable[Event], functions: Iterable[Function]) -> Published:
         """Record events, start what listens, end what they cancel, and fulfil the steps that wait for them."""
-        registered = list(functions)
+        registered, came = list(functions), list(incoming)
         with self._database.begin() as connection:
-            published = _together([self._publish(connection, event, registered) for event in incoming])
+            admission.take_turns(connection, registered, *(event.name for event in came))
+            published = _together([self._publish(connection, event, registered) for event in came])
             _notify(connection, published)
         return published
 
     def tick(self, function: Function, cron: str, moment_ms: int, functions: Iterable[Function]) -> Published:
         """Start a run of the function for a moment of its schedule, once."""
         event = Event(SCHEDULED, {"cron": cron}, id=f"{function.id} {cron} {moment_ms}", ts=moment_ms)
+        registered = list(functions)
         with self._database.begin() as connection:
+            admission.take_turns(connection, registered, SCHEDULED, also=function)
             if not self._record(connection, event):
                 return NOTHING
-            published = self._admit(connection, function, event, list(functions))
+            published = self._admit(connection, function, event, registered)
             _notify(connection, published)
         return published
 
@@ -184,7 +187,7 @@ class Journal:
 
     def _cancelled_by(self, connection: sa.Connection, function: Function, cancel: Cancel, event: Event) -> list[str]:
         rows = connection.execute(
-            _select_run().where(runs.c.function_id == function.id, runs.c.ended_at.is_(None))
+            _select_run().where(runs.c.function_id == function.id, runs.c.ended_at.is_(None)).order_by(runs.c.id)
         ).all()
         now = clock.now_ms()
         found = []
@@ -197,8 +200,10 @@ class Journal:
 
     def cancel(self, run_id: str, functions: Iterable[Function]) -> Published:
         """End a run that has not ended, and say so."""
+        registered = list(functions)
         with self._database.begin() as connection:
-            published = self._cancel(connection, run_id, list(functions))
+            admission.take_turns(connection, registered)
+            published = self._cancel(connection, run_id, registered)
             _notify(connection, published)
         return published
 
@@ -213,6 +218,8 @@ class Journal:
             sa.select(steps.c.run_id, steps.c.id, steps.c.opts, events.c.data, events.c.name, events.c.id)
             .select_from(steps.join(runs, runs.c.id == steps.c.run_id).join(events, events.c.id == runs.c.event_id))
             .where(steps.c.op == "WaitForEvent", steps.c.status == "pending", steps.c.name == event.name)
+            # In the same order by everybody, so that no two wait for each other.
+            .order_by(steps.c.run_id, steps.c.id)
         ).all()
         fulfilled = []
         for run_id, step_id, opts, data, name, event_id in waiting:
@@ -390,7 +397,7 @@ class Journal:
                 "due_at": step.due_at,
                 "created_at": now,
             }
-            for step in planned
+            for step in sorted(planned, key=lambda step: step.id)
         ]
         with self._database.begin() as connection:
             connection.execute(insert_once(self._database, steps), rows)
@@ -458,9 +465,11 @@ class Journal:
         Raises:
             Superseded: another worker drives the run.
         """
+        registered = list(functions)
         with self._database.begin() as connection:
+            admission.take_turns(connection, registered)
             self._check_driven(connection, run_id)
-            published = self._end(connection, run_id, status, output, error, list(functions))
+            published = self._end(connection, run_id, status, output, error, registered)
             if published is not None:
                 _notify(connection, published)
         return published

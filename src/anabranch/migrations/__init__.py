@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from anabranch import workers
 from anabranch.catalog import tables as catalog
+from anabranch.database import order_by_bytes, serialize, wait_for_ever
 from anabranch.engine import tables as engine
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # All that this version keeps in a database.
 METADATA = (catalog.metadata, engine.metadata, workers.metadata)
+# Those of this project; a database may have others.
+TABLES = frozenset(name for metadata in METADATA for name in metadata.tables)
 
 
 def upgrade(database: sa.Engine) -> None:
@@ -28,9 +31,12 @@ def upgrade(database: sa.Engine) -> None:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
     with database.begin() as connection:
-        _lock(connection)
+        # Two processes that start together must not both create the tables.
+        wait_for_ever(connection)
+        serialize(connection, "migrations")
         # Looks again, under the lock, at what is left to do: another process may have done it.
         command.upgrade(config(connection), "head")
+        order_by_bytes(connection, TABLES)
 
 
 def config(connection: sa.Connection) -> Config:
@@ -38,12 +44,3 @@ def config(connection: sa.Connection) -> Config:
     found = Config(attributes={"connection": connection})
     found.set_main_option("script_location", str(Path(__file__).parent))
     return found
-
-
-def _lock(connection: sa.Connection) -> None:
-    # Two processes that start together must not both create the tables. Either lock ends with the transaction.
-    if connection.dialect.name == "sqlite":
-        # The driver itself takes the write lock only at the first change of a row.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('anabranch migrations'))")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from anabranch.migrations import METADATA
-
-TABLES = {name for metadata in METADATA for name in metadata.tables}
+from anabranch.migrations import METADATA, TABLES
 
 context.configure(
     connection=context.config.attributes["connection"],
