@@ -56,12 +56,22 @@ class Blank(dict[str, Json]):
         """Nothing."""
 
 
-class Renderer:
-    """Templates and assets, read once."""
+# What shows the outputs of tasks, and so what lets them in from elsewhere when they are made there.
+_SHOWS = ("img-src", "media-src", "connect-src")
 
-    def __init__(self, base_url: str) -> None:
+
+class Renderer:
+    """Templates and assets, read once.
+
+    Args:
+        base_url: address of the server.
+        elsewhere: origins, as a content security policy names them, at which outputs may be; empty mostly.
+    """
+
+    def __init__(self, base_url: str, elsewhere: str = "") -> None:
         self.assets = Assets()
         self._base = base_url
+        self._elsewhere = elsewhere
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("anabranch.web"),
             autoescape=True,
@@ -153,7 +163,10 @@ class Renderer:
             now=clock.now_ms(),
             **values,
         )
-        said = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
+        allowed = {**_POLICY, **(policy or {})}
+        if self._elsewhere:
+            allowed |= {name: f"{allowed[name]} {self._elsewhere}" for name in _SHOWS}
+        said = "; ".join(f"{name} {value}" for name, value in allowed.items())
         return HTMLResponse(body, http_status, {**_HEADERS, "content-security-policy": said})
 
 
