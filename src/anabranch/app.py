@@ -24,7 +24,9 @@ from anabranch.errors import SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.storage.files import FileStorage
+from anabranch.tasks.elsewhere import Elsewhere
 from anabranch.tasks.kinds import kind_named
+from anabranch.tasks.remote import RemoteTasks
 from anabranch.tasks.workshop import Tools, Workshop
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class App:
         workshop: does the tasks.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
+        elsewhere: has tasks done by another Task API; None when all are done here.
         opened_at: when they were opened, Unix milliseconds.
     """
 
@@ -62,6 +65,7 @@ class App:
     workshop: Workshop
     engine: Engine
     functions: fastapi.FastAPI
+    elsewhere: Elsewhere | None = None
     opened_at: int = field(default_factory=clock.now_ms)
 
     async def announce(self) -> None:
@@ -96,8 +100,9 @@ async def open_app(settings: Settings, *, signed: bool = False) -> AsyncIterator
         client = _client(key)
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = Engine(database, retry_scale=settings.retry_scale, signing_key=key)
-        app = App(settings, database, storage, workshop, engine, asgi)
-        functions = build_functions(client, database, workshop, app.send, app.announce, settings)
+        elsewhere = open_elsewhere(settings, database, storage, hears=signed)
+        app = App(settings, database, storage, workshop, engine, asgi, elsewhere)
+        functions = build_functions(client, database, workshop, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
@@ -129,6 +134,7 @@ def build_functions(
     send: Send,
     announce: Callable[[], Awaitable[None]],
     settings: Settings,
+    elsewhere: Elsewhere | None = None,
 ) -> Functions:
     """The functions, for whichever engine drives the client's app.
 
@@ -136,13 +142,13 @@ def build_functions(
         OptionError: `invalid_option`, of the package that the settings ask for.
     """
     kind_named("adaptive_video").read_options(settings.adaptive_video)
-    do_task = process_task.create(client, workshop, announce)
+    do_task = process_task.create(client, workshop, announce, elsewhere)
     upload = fan_out.create(client, do_task, database, workshop.caption, announce, settings.adaptive_video)
     return Functions(
         client,
         [
             do_task,
-            process_task.create_discard(client, do_task, workshop),
+            process_task.create_discard(client, do_task, workshop, elsewhere),
             upload,
             fan_out.create_close(client, upload, database, send, announce),
             deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
@@ -156,6 +162,24 @@ def open_storage(settings: Settings) -> FileStorage:
     storage = FileStorage(settings.home / "storage", base_url)
     storage.sweep()
     return storage
+
+
+def open_elsewhere(settings: Settings, database: sa.Engine, storage: FileStorage, *, hears: bool) -> Elsewhere | None:
+    """What has tasks done by another Task API, when the settings name one.
+
+    Args:
+        settings: where it is, and what it does.
+        database: holds the catalog.
+        storage: takes what is said.
+        hears: whether this process serves the route at which it can be told that a task has ended.
+
+    Raises:
+        SetupError: `invalid_setting`.
+    """
+    if settings.tasks_url is None:
+        return None
+    key = settings.tasks_key.get_secret_value() if settings.tasks_key else None
+    return Elsewhere(database, storage, RemoteTasks(settings.tasks_url, key), settings, hears=hears)
 
 
 def tools(settings: Settings, database: sa.Engine, storage: FileStorage) -> Tools:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import inngest
 
 from anabranch import migrations, webhooks
-from anabranch.app import build_functions, open_storage, own_home, tools
+from anabranch.app import build_functions, open_elsewhere, open_storage, own_home, tools
 from anabranch.catalog import media
 from anabranch.database import open_database
 from anabranch.settings import read_settings
@@ -49,6 +49,7 @@ class Anabranch:
             stack.callback(self._database.dispose)
             migrations.upgrade(self._database)
             storage = open_storage(self.settings)
+            self._elsewhere = open_elsewhere(self.settings, self._database, storage, hears=False)
             self._workshop = _WorkshopOfItsOwnLoop(tools(self.settings, self._database, storage))
             stack.callback(self._workshop.close)
             self._opened = stack.pop_all()
@@ -70,7 +71,8 @@ class Anabranch:
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
-        return build_functions(client, self._database, self._workshop, send, announce, self.settings).all
+        made = build_functions(client, self._database, self._workshop, send, announce, self.settings, self._elsewhere)
+        return made.all
 
     def media(self, media_id: str) -> dict[str, Json] | None:
         """The media record, or None."""

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
+        tasks_url: another Task API, Ittybit's or another Anabranch, that does the tasks; they are done here when unset.
+        tasks_key: key of that API.
+        tasks_kinds: which kinds of task it does, comma between them; all but `import` when empty.
+        tasks_timeout_s: how long it may take over a task, in seconds.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule, 15 s to 2 h.
     """
 
@@ -51,6 +55,10 @@ class Settings(BaseSettings):
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     adaptive_video: dict[str, Any] = {}
+    tasks_url: Annotated[str | None, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")] = None
+    tasks_key: SecretStr | None = None
+    tasks_kinds: str = ""
+    tasks_timeout_s: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 6 * 3600
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
 
     @property
@@ -77,4 +85,8 @@ def read_settings(**given: Any) -> Settings:
 
 def _got(detail: Mapping[str, Any]) -> str:
     # What is said here ends in logs.
-    return "" if detail["loc"][0] in ("password", "signing_key") else f", got {detail['input']!r}"
+    return (
+        ""
+        if detail["loc"][0] in ("password", "signing_key", "tasks_key", "tasks_url")
+        else f", got {detail['input']!r}"
+    )
