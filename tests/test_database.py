@@ -20,6 +20,7 @@ from tests.databases import serving
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anabranch.findings import Finding
     from tests.databases import PostgresServer
 
 

@@ -27,8 +27,10 @@ from anabranch.media import ffmpeg
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
+from anabranch.tasks.elsewhere import Elsewhere
 from anabranch.tasks.kinds import kind_named
 from anabranch.tasks.orders import Orders
+from anabranch.tasks.remote import RemoteTasks
 from anabranch.tasks.workshop import Tools, Workshop
 from anabranch.wakeups import Wakeups, hearing
 from anabranch.workers import Membership
@@ -61,6 +63,7 @@ class App:
         orders: has tasks done by the workers, of which this process may be one.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
+        elsewhere: has tasks done by another Task API; None when all are done here.
         opened_at: when they were opened, Unix milliseconds.
     """
 
@@ -70,6 +73,7 @@ class App:
     orders: Orders
     engine: Engine
     functions: fastapi.FastAPI
+    elsewhere: Elsewhere | None = None
     opened_at: int = field(default_factory=clock.now_ms)
 
     async def announce(self) -> None:
@@ -107,8 +111,9 @@ async def open_app(
         asgi = fastapi.FastAPI(openapi_url=None)
         scale = settings.retry_scale
         engine = Engine(parts.database, parts.wakeups, parts.membership, retry_scale=scale, signing_key=key)
-        app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi)
-        functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings)
+        elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=signed)
+        app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi, elsewhere)
+        functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
         await engine.start()
@@ -208,6 +213,7 @@ def build_functions(
     send: Send,
     announce: Callable[[], Awaitable[None]],
     settings: Settings,
+    elsewhere: Elsewhere | None = None,
 ) -> Functions:
     """The functions, for whichever engine drives the client's app.
 
@@ -215,13 +221,13 @@ def build_functions(
         OptionError: `invalid_option`, of the package that the settings ask for.
     """
     kind_named("adaptive_video").read_options(settings.adaptive_video)
-    do_task = process_task.create(client, orders, announce)
+    do_task = process_task.create(client, orders, announce, elsewhere)
     upload = fan_out.create(client, do_task, database, orders.caption, announce, settings.adaptive_video)
     return Functions(
         client,
         [
             do_task,
-            process_task.create_discard(client, do_task, orders),
+            process_task.create_discard(client, do_task, orders, elsewhere),
             upload,
             fan_out.create_close(client, upload, database, send, announce),
             deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
@@ -238,6 +244,24 @@ def open_storage(settings: Settings) -> Storage:
     base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
     own_folder = settings.home / "storage"
     return opening.open_storage(settings.storage, own_folder, base_url=base_url, endpoint=settings.storage_endpoint)
+
+
+def open_elsewhere(settings: Settings, database: sa.Engine, storage: Storage, *, hears: bool) -> Elsewhere | None:
+    """What has tasks done by another Task API, when the settings name one.
+
+    Args:
+        settings: where it is, and what it does.
+        database: holds the catalog.
+        storage: takes what is said.
+        hears: whether this process serves the route at which it can be told that a task has ended.
+
+    Raises:
+        SetupError: `invalid_setting`.
+    """
+    if settings.tasks_url is None:
+        return None
+    key = settings.tasks_key.get_secret_value() if settings.tasks_key else None
+    return Elsewhere(database, storage, RemoteTasks(settings.tasks_url, key), settings, hears=hears)
 
 
 def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Tools:

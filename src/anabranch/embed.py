@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import inngest
 
 from anabranch import webhooks
-from anabranch.app import build_functions, opened, working
+from anabranch.app import build_functions, open_elsewhere, opened, working
 from anabranch.catalog import media
 from anabranch.errors import SetupError
 from anabranch.settings import read_settings
@@ -46,6 +46,7 @@ class Anabranch:
             self._database = parts.database
             self._orders = parts.orders
             self._storage = parts.storage
+            self._elsewhere = open_elsewhere(self.settings, parts.database, parts.storage, hears=False)
             worker = _Worker(parts)
             worker.start()
             stack.callback(worker.stop)
@@ -78,7 +79,8 @@ class Anabranch:
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
-        return build_functions(client, self._database, self._orders, send, announce, self.settings).all
+        made = build_functions(client, self._database, self._orders, send, announce, self.settings, self._elsewhere)
+        return made.all
 
     def media(self, media_id: str) -> dict[str, Json] | None:
         """The media record, or None."""

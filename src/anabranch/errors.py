@@ -64,7 +64,13 @@ class SetupError(FinalError):
 
 
 class RetriableError(AnabranchError):
-    """The same call may succeed later."""
+    """The same call may succeed later.
+
+    Attributes:
+        retry_after_s: how long whoever refused asked to be left alone, or None.
+    """
+
+    retry_after_s: float | None = None
 
 
 class EncodeError(RetriableError):

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
         drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
             worker, and none for a server.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
+        tasks_url: another Task API, Ittybit's or another Anabranch, that does the tasks; they are done here when unset.
+        tasks_key: key of that API.
+        tasks_kinds: which kinds of task it does, comma between them; all but `import` when empty.
+        tasks_timeout_s: how long it may take over a task, in seconds.
         retry_scale: factor on the wait between attempts; 1.0 is Inngest's schedule, 15 s to 2 h.
     """
 
@@ -78,6 +82,10 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=1)] = 12.0
     drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
+    tasks_url: Annotated[str | None, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")] = None
+    tasks_key: SecretStr | None = None
+    tasks_kinds: str = ""
+    tasks_timeout_s: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 6 * 3600
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
 
     @property
@@ -104,4 +112,8 @@ def read_settings(**given: Any) -> Settings:
 
 def _got(detail: Mapping[str, Any]) -> str:
     # What is said here ends in logs.
-    return "" if detail["loc"][0] in ("password", "signing_key") else f", got {detail['input']!r}"
+    return (
+        ""
+        if detail["loc"][0] in ("password", "signing_key", "tasks_key", "tasks_url")
+        else f", got {detail['input']!r}"
+    )

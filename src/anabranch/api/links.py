@@ -6,16 +6,12 @@ that begins with `media/<id>/`. So the relative addresses in a playlist are sign
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from anabranch import clock
 from anabranch.api.problems import Problem
-from anabranch.catalog import keys
+from anabranch.catalog import proofs
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ def open_link(app: App, key: str) -> str:
 def signed_link(app: App, key: str, expires_in_s: int = SHOWN_S) -> str:
     """An address of an object, and of all beside it, that expires."""
     expires_s = clock.now_ms() // 1000 + expires_in_s
-    return f"{app.settings.base_url}/signed/{expires_s}-{_proof(app, _scope(key), expires_s)}/{quote(key)}"
+    return f"{app.settings.base_url}{proofs.signed_path(app.database, key, expires_s)}"
 
 
 def check_signature(app: App, token: str, key: str) -> None:
@@ -45,7 +41,7 @@ def check_signature(app: App, token: str, key: str) -> None:
     expires, _, proof = token.partition("-")
     if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
         raise _invalid()
-    if not hmac.compare_digest(proof.encode(), _proof(app, _scope(key), int(expires)).encode()):
+    if not proofs.holds(app.database, proof, proofs.scope(key), int(expires)):
         raise _invalid()
     if int(expires) < clock.now_ms() // 1000:
         raise Problem("signature_expired", 403, "The address has expired. Ask for a new one.")
@@ -53,7 +49,7 @@ def check_signature(app: App, token: str, key: str) -> None:
 
 def upload_link(app: App, media_id: str, filename: str, expires_s: int) -> str:
     """An address to which the bytes of a media row can be PUT until it expires."""
-    proof = _proof(app, f"PUT {media_id}", expires_s)
+    proof = proofs.of(app.database, f"PUT {media_id}", expires_s)
     place = f"{app.settings.base_url}/uploads/direct/{media_id}/{quote(filename, safe='')}"
     return f"{place}?expiry={expires_s}&signature={proof}"
 
@@ -64,7 +60,7 @@ def check_upload(app: App, media_id: str, expires_s: int, proof: str) -> None:
     Raises:
         Problem: `signature_expired` or `signature_invalid`.
     """
-    if not hmac.compare_digest(proof.encode(), _proof(app, f"PUT {media_id}", expires_s).encode()):
+    if not proofs.holds(app.database, proof, f"PUT {media_id}", expires_s):
         raise _invalid()
     if expires_s < clock.now_ms() // 1000:
         raise Problem("signature_expired", 403, "The address has expired. Ask for a new one.")
@@ -99,18 +95,6 @@ def of_key(app: App, key: str, *, private: bool) -> str:
     """The address of an object, as a client is given it."""
     # A source is its owner's: it is never open.
     return signed_link(app, key) if private or key.startswith("sources/") else open_link(app, key)
-
-
-def _scope(key: str) -> str:
-    """What a proof for a key is for: all of a media row, all of a task, or one source."""
-    parts = key.split("/")
-    return "/".join(parts[:2]) + "/" if parts[0] in ("media", "tasks") and len(parts) > 2 else key
-
-
-def _proof(app: App, scope: str, expires_s: int) -> str:
-    secret = keys.secret(app.database, "link_secret", lambda: secrets.token_hex(32))
-    digest = hmac.new(secret.encode(), f"{scope}\n{expires_s}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest[:18]).decode()
 
 
 def _invalid() -> Problem:

@@ -28,6 +28,7 @@ from anabranch.api import (
     tasks,
     timeline,
     uploads,
+    wakes,
     webhooks,
 )
 from anabranch.ids import new_id
@@ -46,6 +47,7 @@ _ROUTES = (
     stream,
     timeline,
     search,
+    wakes,
     tasks,
     files,
     uploads,
@@ -143,7 +145,7 @@ class Passage:
 
 
 def _is_secret(route: str) -> bool:
-    return route.startswith(("/e/", "/signed/", "/uploads/"))
+    return route.startswith(("/e/", "/signed/", "/uploads/", "/tasks/remote/"))
 
 
 def _limited(headers: dict[str, str], receive: Receive) -> Receive:

@@ -265,6 +265,9 @@ async def end(app: App, task: Task) -> Task:
 async def delete(app: App, task: Task) -> None:
     """Cancel a task unless it has ended, and forget it with all that it stored."""
     await cancel(app, task)
+    if app.elsewhere is not None and task.status in ("queued", "processing"):
+        # While its rows still say what it is called there.
+        await app.elsewhere.abandon(task.id)
     await app.orders.discard(task.id)
 
     def forget() -> None:

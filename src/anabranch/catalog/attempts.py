@@ -169,8 +169,8 @@ def interrupt(connection: sa.Connection, task_id: str, piece: str, attempt: int,
 
 
 def running(database: sa.Engine, task_id: str) -> bool:
-    """Whether an attempt at any piece of a task is being made."""
-    being_made = (attempts.c.task_id == task_id) & (attempts.c.status == "running")
+    """Whether a worker makes an attempt at any piece of a task."""
+    being_made = (attempts.c.task_id == task_id) & (attempts.c.status == "running") & attempts.c.worker_id.is_not(None)
     with database.connect() as connection:
         return bool(connection.scalar(sa.select(sa.exists().where(being_made))))
 

@@ -9,17 +9,22 @@ import inngest
 from anabranch import clock
 from anabranch.catalog.tasks import Task
 from anabranch.errors import FinalError
+from anabranch.functions import remote_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from anabranch.tasks.elsewhere import Elsewhere
     from anabranch.tasks.orders import Orders
 
 Json = Any
 
 
 def create(
-    client: inngest.Inngest, orders: Orders, announce: Callable[[], Awaitable[None]]
+    client: inngest.Inngest,
+    orders: Orders,
+    announce: Callable[[], Awaitable[None]],
+    elsewhere: Elsewhere | None = None,
 ) -> inngest.Function[dict[str, Json]]:
     """The function that does a task; its event's data is the body of a task request.
 
@@ -30,6 +35,7 @@ def create(
         client: the app that it belongs to.
         orders: has the steps done.
         announce: hands webhooks that are due to the engine.
+        elsewhere: has the tasks done by another Task API whose kinds it takes; None when there is none.
     """
 
     async def abandon(ctx: inngest.Context) -> None:
@@ -37,6 +43,8 @@ def create(
         original: Any = failed["event"]
         order = read_order(original["data"], str(failed["run_id"]))
         error: Any = failed["error"]
+        if elsewhere is not None:
+            await elsewhere.abandon(order.id)
         await orders.give_up(order.id, {"code": "task_failed", "message": error.get("message"), "retryable": False})
         await announce()
 
@@ -50,6 +58,8 @@ def create(
     )
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
         order = read_order(ctx.event.data, ctx.run_id)
+        if elsewhere is not None and elsewhere.takes(order.kind):
+            return await remote_task.do(ctx, order, elsewhere, announce)
         again: Any = ctx.event.data.get("again")
         planned = await ctx.step.run("plan", lambda: _final(orders.plan(order, again)))
 
@@ -77,7 +87,10 @@ def create(
 
 
 def create_discard(
-    client: inngest.Inngest, process_task: inngest.Function[dict[str, Json]], orders: Orders
+    client: inngest.Inngest,
+    process_task: inngest.Function[dict[str, Json]],
+    orders: Orders,
+    elsewhere: Elsewhere | None = None,
 ) -> inngest.Function[None]:
     """The function that cleans up after a cancelled task: ends its encodes and removes what they wrote."""
     # Whoever cancels the run means the task.
@@ -95,6 +108,12 @@ def create_discard(
     async def discard_task(ctx: inngest.Context) -> None:
         told: Any = ctx.event.data
         task_id = read_order(told["event"]["data"], told["run_id"]).id if "run_id" in told else told["id"]
+        if elsewhere is not None:
+            try:
+                await ctx.step.run("elsewhere", lambda: elsewhere.cancel(str(task_id)))
+            except inngest.StepError as error:
+                # It ends there by itself, some time.
+                ctx.logger.warning("task %s could not be cancelled elsewhere: %s", task_id, error.message)
         await orders.discard(str(task_id))
 
     return discard_task

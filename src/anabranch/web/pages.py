@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import fastapi
 from fastapi.responses import RedirectResponse, Response
@@ -23,10 +23,18 @@ router = fastapi.APIRouter(include_in_schema=False)
 def add_pages(api: fastapi.FastAPI) -> None:
     """Serve the page beside the API."""
     app: App = api.state.app
-    api.state.page = Renderer(app.settings.base_url or "", players_origin(app))
+    api.state.page = Renderer(app.settings.base_url or "", players_origin(app), _elsewhere(app))
     api.add_exception_handler(RefusedError, _refused)
     for one in (router, library.router, login.router, operations.router, watch.router):
         api.include_router(one)
+
+
+def _elsewhere(app: App) -> str:
+    """Where outputs may be that another Task API makes: wherever it keeps them, which it says when they are made."""
+    if app.settings.tasks_url is None:
+        return ""
+    there = urlsplit(app.settings.tasks_url)
+    return f"https: {there.scheme}://{there.netloc}"
 
 
 @router.get("/static/{asked_hash}/{name:path}")

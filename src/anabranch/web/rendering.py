@@ -58,19 +58,25 @@ class Blank(dict[str, Json]):
         """Nothing."""
 
 
+# What shows the outputs of tasks, and so what lets them in from elsewhere when they are made there.
+_SHOWS = ("img-src", "media-src", "connect-src")
+
+
 class Renderer:
     """Templates and assets, read once.
 
     Args:
         base_url: of this server.
         players_origin: another server that players are sent to for what they play.
+        elsewhere: origins, as a content security policy names them, at which outputs may be; empty mostly.
     """
 
-    def __init__(self, base_url: str, players_origin: str | None = None) -> None:
+    def __init__(self, base_url: str, players_origin: str | None = None, elsewhere: str = "") -> None:
         self.assets = Assets()
         also = f" {players_origin}" if players_origin else ""
         self._policy = {name: f"{value}{also if name in _PLAYED else ''}" for name, value in _POLICY.items()}
         self._base = base_url
+        self._elsewhere = elsewhere
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("anabranch.web"),
             autoescape=True,
@@ -162,7 +168,10 @@ class Renderer:
             now=clock.now_ms(),
             **values,
         )
-        said = "; ".join(f"{name} {value}" for name, value in {**self._policy, **(policy or {})}.items())
+        allowed = {**self._policy, **(policy or {})}
+        if self._elsewhere:
+            allowed |= {name: f"{allowed[name]} {self._elsewhere}" for name in _SHOWS}
+        said = "; ".join(f"{name} {value}" for name, value in allowed.items())
         return HTMLResponse(body, http_status, {**_HEADERS, "content-security-policy": said})
 
 

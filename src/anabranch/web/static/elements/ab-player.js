@@ -194,6 +194,8 @@ class Player extends HTMLElement {
     const video = document.createElement("video");
     video.slot = "media";
     video.playsInline = true;
+    // Tracks of another server are read only so.
+    if (!local(record.hlsUrl).startsWith("/")) video.crossOrigin = "anonymous";
     video.title = record.title ?? "";
     if (record.posterUrl) video.poster = local(record.posterUrl);
     this.video = video;
@@ -378,9 +380,11 @@ class Player extends HTMLElement {
 
 /** What stands before the key in an address of something stored. */
 function prefix(address) {
-  const path = local(address);
-  const parts = SIGNED.exec(path);
-  return parts ? location.origin + path.slice(0, parts.index + parts[0].length) : "";
+  if (!address) return "";
+  // It may be another server's, which the task was given to.
+  const whole = new URL(local(address), location.origin).href;
+  const parts = SIGNED.exec(whole);
+  return parts ? whole.slice(0, parts.index + parts[0].length) : "";
 }
 
 /** What an address is of, however it is opened. */
