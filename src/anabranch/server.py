@@ -36,8 +36,14 @@ async def serve(settings: Settings, app_urls: Sequence[str] = ()) -> None:
         app_urls: where other apps serve functions, to be registered.
 
     Raises:
-        SetupError: `address_in_use`, or what `open_app` raises.
+        SetupError: `address_in_use`, `engine_elsewhere`, or what `open_app` raises.
     """
+    if app_urls and settings.engine != "embedded":
+        raise SetupError(
+            "engine_elsewhere",
+            f"--app {app_urls[0]}: the engine is elsewhere, and apps register with it.",
+            "Give the app the address of the Inngest server, or serve with --engine embedded.",
+        )
     with _listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         settings = settings.model_copy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,8 @@ class Settings(BaseSettings):
 
     Attributes:
         home: folder of the database, the outputs and the scratch files.
+        engine: what drives the functions: the engine in this process, or an Inngest server elsewhere, which the
+            `INNGEST_` variables of its SDK name.
         database_url: SQLAlchemy address of the database; SQLite in `home` when unset.
         base_url: address of this server as others see it; outputs are under `/outputs` of it. File addresses when
             unset and nothing is served.
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", frozen=True)
 
     home: Path = Path(".anabranch")
+    engine: Literal["embedded", "inngest"] = "embedded"
     database_url: str | None = None
     base_url: str | None = None
     host: str = "127.0.0.1"
