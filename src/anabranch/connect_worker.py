@@ -49,11 +49,20 @@ async def connect_worker(settings: Settings, worker_id: str | None = None) -> No
         SetupError: `inngest_key_refused`, or what `open_app` raises.
     """
     async with open_app(settings) as app:
-        functions = _functions(app)
-        instance_id = worker_id or _name_of(settings)
         with _told_to_stop() as stop:
-            while not stop.is_set():
-                await _connected(functions, instance_id, stop)
+            await execute(app, worker_id or _name_of(settings), stop)
+
+
+async def execute(app: App, instance_id: str, stop: asyncio.Event) -> None:
+    """Execute functions of an app until `stop` is set, over one connection after another.
+
+    Raises:
+        SetupError: `inngest_key_refused`.
+    """
+    client = engines.new_client(APP_ID, app.settings, app.database, None)
+    functions = build_functions(client, app.database, app.workshop, app.send, app.announce, app.settings)
+    while not stop.is_set():
+        await _connected(functions, instance_id, stop)
 
 
 async def _connected(functions: Functions, instance_id: str, stop: asyncio.Event) -> None:
@@ -91,11 +100,6 @@ async def _close_when(stop: asyncio.Event, connection: WorkerConnection) -> None
     await stop.wait()
     _log.info("worker stops once what it executes is done")
     await connection.close()
-
-
-def _functions(app: App) -> Functions:
-    client = engines.new_client(APP_ID, app.settings, app.database, None)
-    return build_functions(client, app.database, app.workshop, app.send, app.announce, app.settings)
 
 
 def _name_of(settings: Settings) -> str:

@@ -77,6 +77,8 @@ class Gateway:
         self.lost = 0
         self.flushed = 0
         self.refuses_events = False
+        # How often it still answers as one that is away, when asked for a connection.
+        self.away = 0
         self._tokens: dict[str, str] = {}
         self._changed = asyncio.Condition()
         self.url = ""
@@ -143,6 +145,9 @@ class Gateway:
     async def _start(self, request: Request) -> Response:
         if not _knows_key(request):
             return Response(status_code=401)
+        if self.away:
+            self.away -= 1
+            return Response(status_code=503)
         connection_id = secrets.token_hex(8)
         self._tokens[connection_id] = secrets.token_hex(8)
         answer = pb.StartResponse(

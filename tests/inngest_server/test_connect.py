@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from anabranch import connect_worker
 from anabranch.catalog import attempts, tasks
 from tests import clips
 from tests.inngest_server.conftest import Api, embedded, opened
@@ -115,7 +117,7 @@ async def test_lost_connections_cost_nothing_and_a_worker_that_is_to_stop_finish
             await lose()
             await gateway.until(_more_than(opened_before, gateway.connections, name))
         await ended(api, media_id)
-        second = await api.upload(clips.plain(20, name="twenty.mp4"))
+        second = await api.upload(clips.plain(8, name="eight.mp4"))
         await gateway.until(lambda: len(holding(api, name)) > 1)
         first.send_signal(signal.SIGTERM)
         await gateway.until(lambda: any(one.paused for one in gateway.workers))
@@ -126,6 +128,22 @@ async def test_lost_connections_cost_nothing_and_a_worker_that_is_to_stop_finish
         assert [one.step for one in mine if not one.answer.done()] == []
         await ended(api, second)
         assert gateway.lost == 0
+
+
+async def test_a_server_that_is_away_for_long_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The SDK gives a connection up after five attempts, five seconds apart.
+    monkeypatch.setattr("inngest.connect._internal.conn_init_starter.CONN_INIT_RETRY_INTERVAL_SEC", 0.02)
+    monkeypatch.setattr("anabranch.connect_worker._AGAIN_AFTER_S", 0.02)
+    async with opened(tmp_path, monkeypatch) as api:
+        api.gateway.away = 12
+        stop = asyncio.Event()
+        executing = asyncio.create_task(connect_worker.execute(api.app, "one", stop))
+        await api.gateway.until(lambda: api.gateway.workers)
+        media_id = await api.upload(clips.plain())
+        await ended(api, media_id)
+        stop.set()
+        await asyncio.wait_for(executing, 10)
+        assert (api.gateway.away, api.gateway.connections) == (0, ["one"])
 
 
 async def test_a_worker_whose_key_is_not_the_servers_says_so_and_ends(
