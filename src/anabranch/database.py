@@ -51,7 +51,8 @@ def open_database(url: str) -> sa.Engine:
 def insert_once(database: sa.Engine, table: sa.Table) -> Any:
     """An INSERT that leaves a row alone that is there already; its `rowcount` says whether it was new."""
     dialect = postgresql if database.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    # Of an INSERT, psycopg's count is gone by the time it is asked for unless it is kept.
+    return dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
