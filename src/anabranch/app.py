@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import fastapi
 import inngest
 import inngest.fast_api
+import structlog
 
-from anabranch import clock, migrations, webhooks
+from anabranch import clock, engines, migrations, webhooks
 from anabranch.catalog import keys
 from anabranch.database import open_database
 from anabranch.engine.events import Event
-from anabranch.engine.host import Engine
 from anabranch.engine.signing import new_signing_key
-from anabranch.errors import SetupError
+from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.storage import opening
@@ -41,12 +40,15 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.engines import Engine
     from anabranch.functions.fan_out import Send
     from anabranch.settings import Settings
     from anabranch.storage import Storage
 
 APP_ID = "anabranch"
 _THREADS = 32
+
+_log = structlog.get_logger(__name__)
 
 # The embedded engine calls the app in this process; the address only has to be one.
 _LOCAL_URL = "http://anabranch.local/api/inngest"
@@ -101,16 +103,16 @@ async def open_app(
         drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
     Raises:
-        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
+        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `ffmpeg_missing` or
+            `inngest_key_missing`.
     """
     # Steps wait in threads for the database, and more of them than there are cores.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "anabranch"))
     with opened(settings, works=works) as parts:
         key = signing_key(settings, parts.database) if signed else None
-        client = _client(key)
+        client = engines.new_client(APP_ID, settings, parts.database, key)
         asgi = fastapi.FastAPI(openapi_url=None)
-        scale = settings.retry_scale
-        engine = Engine(parts.database, parts.wakeups, parts.membership, retry_scale=scale, signing_key=key)
+        engine = engines.new_engine(settings, parts.database, parts.wakeups, parts.membership, client, key)
         elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=signed)
         app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi, elsewhere)
         functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
@@ -119,7 +121,7 @@ async def open_app(
         await engine.start()
         try:
             async with working(parts, works=works, drain_s=drain_s if settings.drain_s is None else settings.drain_s):
-                await app.announce()
+                await _announce_first(app)
                 yield app
         finally:
             await engine.stop()
@@ -221,7 +223,8 @@ def build_functions(
         OptionError: `invalid_option`, of the package that the settings ask for.
     """
     kind_named("adaptive_video").read_options(settings.adaptive_video)
-    do_task = process_task.create(client, orders, announce, elsewhere)
+    most_steps = engines.most_piece_steps(settings)
+    do_task = process_task.create(client, orders, announce, elsewhere, most_steps)
     upload = fan_out.create(client, do_task, database, orders.caption, announce, settings.adaptive_video)
     return Functions(
         client,
@@ -282,14 +285,13 @@ def signing_key(settings: Settings, database: sa.Engine) -> str:
     return settings.signing_key or keys.secret(database, "signing_key", new_signing_key)
 
 
-def _client(key: str | None) -> inngest.Inngest:
-    """The client of the functions: signed when others can reach them, else there is nothing to sign."""
-    return inngest.Inngest(
-        app_id=APP_ID,
-        is_production=key is not None,
-        signing_key=key,
-        logger=logging.getLogger("inngest"),
-    )
+async def _announce_first(app: App) -> None:
+    """Hand over the webhooks that an earlier process has left, if the engine can be reached yet."""
+    try:
+        await app.announce()
+    except ResourceError as error:
+        # They are handed over with the next ones, and whoever has started this waits for more than them.
+        _log.warning("webhooks wait", error=str(error))
 
 
 @contextmanager
@@ -322,6 +324,12 @@ def own_home(home: Path) -> Iterator[None]:
 
 async def upload(app: App, media_id: str, source_url: str) -> str:
     """Start the fan-out of a source and return its run id. The same media id starts it once only."""
+    event_id = await begin_upload(app, media_id, source_url)
+    return (await asyncio.to_thread(app.engine.journal.runs_of_event, event_id))[0].id
+
+
+async def begin_upload(app: App, media_id: str, source_url: str) -> str:
+    """Start the fan-out of a source, whoever drives it, and return the id of its event."""
     event = Event("video/uploaded", {"mediaId": media_id, "sourceUrl": source_url}, id=f"{media_id}.uploaded")
     await app.engine.send([event])
-    return (await asyncio.to_thread(app.engine.journal.runs_of_event, event.id))[0].id
+    return event.id

@@ -28,22 +28,29 @@ _log = structlog.get_logger(__name__)
 _SYNC_AGAIN_S = (0.5, 1, 2, 5, 10, 30)
 
 
-async def serve(settings: Settings, app_urls: Sequence[str] = ()) -> None:
+async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool = True) -> None:
     """Serve until a signal comes.
 
     Args:
         settings: what to open, and where to listen.
         app_urls: where other apps serve functions, to be registered.
+        works: whether this process does pieces of tasks; else workers have to.
 
     Raises:
-        SetupError: `address_in_use`, or what `open_app` raises.
+        SetupError: `address_in_use`, `engine_elsewhere`, or what `open_app` raises.
     """
+    if app_urls and settings.engine != "embedded":
+        raise SetupError(
+            "engine_elsewhere",
+            f"--app {app_urls[0]}: the engine is elsewhere, and apps register with it.",
+            "Give the app the address of the Inngest server, or serve with --engine embedded.",
+        )
     with _listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         settings = settings.model_copy(
             update={"base_url": (settings.base_url or f"http://{settings.host}:{port}").rstrip("/"), "port": port}
         )
-        async with open_app(settings, signed=True) as app:
+        async with open_app(settings, signed=True, works=works) as app:
             _greet(app)
             await uploads.resume(app)
             api = create_api(app)

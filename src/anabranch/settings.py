@@ -33,6 +33,8 @@ class Settings(BaseSettings):
 
     Attributes:
         home: folder of the database, the outputs and the scratch files.
+        engine: what drives the functions: the engine in this process, or an Inngest server elsewhere, which the
+            `INNGEST_` variables of its SDK name.
         database_url: SQLAlchemy address of the database; SQLite in `home` when unset.
         storage: where sources and outputs are: a folder, which others may share, or `s3://bucket/prefix`, `gs://…` or
             `az://…`. The folder `storage` in `home` when unset.
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", frozen=True)
 
     home: Path = Path(".anabranch")
+    engine: Literal["embedded", "inngest"] = "embedded"
     database_url: str | None = None
     storage: Annotated[str, AfterValidator(_storage)] | None = None
     storage_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None

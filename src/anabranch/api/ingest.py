@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.problems import Problem
-from anabranch.app import upload
+from anabranch.app import begin_upload
 from anabranch.catalog import files, media
 from anabranch.errors import ResourceError
 from anabranch.tasks.sources import STORED
@@ -149,8 +149,16 @@ async def finish(
 
 
 async def start(app: App, media_id: str, address: str) -> None:
-    """Start the fan-out of a media row whose source is there."""
-    await upload(app, media_id, address)
+    """Start the fan-out of a media row whose source is there.
+
+    Raises:
+        ResourceError: `engine_unavailable`; the row has failed so, and can be done again.
+    """
+    try:
+        await begin_upload(app, media_id, address)
+    except ResourceError as error:
+        await asyncio.to_thread(media.fail, app.database, media_id, error.to_dict())
+        raise
     await app.announce()
 
 

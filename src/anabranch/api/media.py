@@ -13,7 +13,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from anabranch import clock, views
+from anabranch import clock, engines, views
 from anabranch.api import ingest, inputs, links
 from anabranch.api import tasks as task_routes
 from anabranch.api.context import Caller, Paged, Running, listed
@@ -347,7 +347,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
 
 def retries(app: App, task: Task) -> dict[str, Json]:
     """How often the branch's slowest step was tried, and when the next attempt is due."""
-    failures, due_at = app.engine.journal.retries(task.run_id) if task.run_id else (0, None)
+    failures, due_at = engines.retries(app.engine, task.run_id) if task.run_id else (0, None)
     open_ = task.status in ("queued", "processing")
     function = app.engine.functions.get("anabranch-process-task")
     most = function.max_attempts if function else None

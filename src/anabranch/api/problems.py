@@ -41,6 +41,7 @@ _TITLES = {
     423: "Locked",
     429: "Too many requests",
     500: "Internal error",
+    501: "Not answered here",
     507: "No room",
 }
 
@@ -125,6 +126,8 @@ async def _own(request: fastapi.Request, error: Exception) -> JSONResponse:
         status = 422
     elif isinstance(error, ResourceError):
         status = 507 if error.code == "disk_full" else 503
+    elif error.code == "engine_elsewhere":
+        status = 501
     return _answer(request, Problem(error.code, status, str(error), retryable=error.retryable))
 
 

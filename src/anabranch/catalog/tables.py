@@ -300,3 +300,21 @@ answers = sa.Table(
     sa.Column("body", sa.JSON),
     sa.Column("created_at", Timestamp, nullable=False),
 )
+
+# Steps that have failed when an engine elsewhere drives them, which does not tell how often it tried one.
+step_attempts = sa.Table(
+    "step_attempts",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    # SHA-1 of the step's name, as the SDKs compute it; `step` for the function between its steps
+    sa.Column("step", sa.Text, primary_key=True),
+    # null where only the hash is known
+    sa.Column("name", sa.Text),
+    # attempts that ended in an error and were to be followed by another
+    sa.Column("failures", sa.Integer, nullable=False),
+    # of the latest of them; null once an attempt has been completed
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    # when the next one is due, as far as can be told; null when there is none
+    sa.Column("due_at", Timestamp),
+    sa.Column("updated_at", Timestamp, nullable=False),
+)

@@ -34,3 +34,8 @@ Key = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Limit = Annotated[int, typer.Option("-n", "--limit", min=1, help="How many at the most, the newest first.")]
+
+WhichEngine = Annotated[
+    str | None,
+    typer.Option("--engine", help="What drives the functions: embedded, or inngest.", envvar="ANABRANCH_ENGINE"),
+]

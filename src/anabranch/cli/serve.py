@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anabranch.cli import output
-from anabranch.cli.options import AsJson
+from anabranch.cli.options import AsJson, WhichEngine
 from anabranch.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ keys_cli = typer.Typer(help="Keys of the API, and the signing key of functions."
 def serve(
     host: Annotated[str | None, typer.Option(help="Interface to listen on.", envvar="ANABRANCH_HOST")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", envvar="ANABRANCH_PORT")] = None,
+    engine: WhichEngine = None,
+    works: Annotated[
+        bool,
+        typer.Option("--work/--no-work", help="Whether this process does pieces of tasks, or leaves that to workers."),
+    ] = True,
     app_urls: Annotated[
         list[str] | None, typer.Option("--app", help="Address where another app serves Inngest functions.")
     ] = None,
@@ -32,9 +37,9 @@ def serve(
     from anabranch.server import serve as serve_until_stopped
     from anabranch.settings import read_settings
 
-    _log_for_machines()
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    asyncio.run(serve_until_stopped(read_settings(**given), app_urls or []))
+    log_for_machines()
+    given = {name: value for name, value in (("host", host), ("port", port), ("engine", engine)) if value is not None}
+    asyncio.run(serve_until_stopped(read_settings(**given), app_urls or [], works=works))
 
 
 @keys_cli.command("create")
@@ -113,7 +118,7 @@ def _database() -> Iterator[sa.Engine]:
         database.dispose()
 
 
-def _log_for_machines() -> None:
+def log_for_machines() -> None:
     """Log a JSON object a line, with what each is about: request, run, step, task, attempt."""
     import logging
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import inngest
@@ -12,7 +15,7 @@ from anabranch.errors import FinalError
 from anabranch.functions import remote_task
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from anabranch.tasks.elsewhere import Elsewhere
     from anabranch.tasks.orders import Orders
@@ -20,11 +23,43 @@ if TYPE_CHECKING:
 Json = Any
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Pieces of a task that one step does.
+
+    Attributes:
+        pieces: their names, in the order of the plan.
+        optional: whether the task is done without them when they fail for good.
+    """
+
+    pieces: tuple[str, ...]
+    optional: bool
+
+    @property
+    def step_id(self) -> str:
+        """The step's name; a promise, for it is written to databases. That of one piece is the piece's."""
+        return self.pieces[0] if len(self.pieces) == 1 else f"{self.pieces[0]}..{self.pieces[-1]}"
+
+
+def stretches(pieces: Sequence[Mapping[str, Json]], most_steps: int | None) -> list[Stretch]:
+    """The pieces of a plan by the steps that do them: one each, as long as that is no more than `most_steps`."""
+    length = 1 if most_steps is None else max(1, math.ceil(len(pieces) / most_steps))
+    if length == 1:
+        return [Stretch((piece["name"],), piece.get("optional", False)) for piece in pieces]
+    found = []
+    # A step fails as a whole, so what a task can be done without is kept apart.
+    for optional in (False, True):
+        names = [piece["name"] for piece in pieces if piece.get("optional", False) is optional]
+        found += [Stretch(tuple(names[at : at + length]), optional) for at in range(0, len(names), length)]
+    return found
+
+
 def create(
     client: inngest.Inngest,
     orders: Orders,
     announce: Callable[[], Awaitable[None]],
     elsewhere: Elsewhere | None = None,
+    most_piece_steps: int | None = None,
 ) -> inngest.Function[dict[str, Json]]:
     """The function that does a task; its event's data is the body of a task request.
 
@@ -36,6 +71,8 @@ def create(
         orders: has the steps done.
         announce: hands webhooks that are due to the engine.
         elsewhere: has the tasks done by another Task API whose kinds it takes; None when there is none.
+        most_piece_steps: how many steps the pieces of one task may take, where the engine has a limit; a plan of more
+            pieces has several done by a step.
     """
 
     async def abandon(ctx: inngest.Context) -> None:
@@ -63,18 +100,17 @@ def create(
         again: Any = ctx.event.data.get("again")
         planned = await ctx.step.run("plan", lambda: _final(orders.plan(order, again)))
 
-        def perform(name: str, optional: bool) -> Callable[[], Awaitable[None]]:
+        def perform(stretch: Stretch) -> Callable[[], Awaitable[None]]:
             async def do() -> None:
                 try:
-                    await ctx.step.run(name, lambda: _final(orders.perform(order, name)))
+                    await ctx.step.run(stretch.step_id, lambda: _final(_perform(orders, order, stretch)))
                 except inngest.StepError:
-                    if not optional:
+                    if not stretch.optional:
                         raise
 
             return do
 
-        pieces = [(piece["name"], piece.get("optional", False)) for piece in planned["pieces"]]
-        await ctx.group.parallel(tuple(perform(*piece) for piece in pieces))
+        await ctx.group.parallel(tuple(map(perform, stretches(planned["pieces"], most_piece_steps))))
 
         async def join() -> dict[str, Json]:
             output = await _final(orders.join(order))
@@ -140,6 +176,20 @@ def read_order(data: Mapping[str, Json], run_id: str) -> Task:
         webhook_url=data.get("webhook_url"),
         run_id=run_id or None,
     )
+
+
+async def _perform(orders: Orders, order: Task, stretch: Stretch) -> dict[str, Json]:
+    """Do the pieces of a stretch, each when its turn comes. Those that an earlier attempt has done are not done again.
+
+    All come to their end before one that failed is told of, so that the next attempt finds as much done as can be.
+    """
+    if len(stretch.pieces) == 1:
+        return await orders.perform(order, stretch.pieces[0])
+    done = await asyncio.gather(*(orders.perform(order, name) for name in stretch.pieces), return_exceptions=True)
+    failures = [one for one in done if isinstance(one, BaseException)]
+    if failures:
+        raise next((one for one in failures if isinstance(one, FinalError)), failures[0])
+    return {"pieces": len(stretch.pieces)}
 
 
 async def _final(work: Awaitable[dict[str, Json]]) -> dict[str, Json]:
