@@ -159,9 +159,8 @@ async def test_of_a_stretch_only_what_failed_is_done_again(parts: Parts, monkeyp
     task = tasks.get(parts.database, "task_1")
     assert task is not None
     assert task.status == "completed"
-    made = [
-        (row.attempt, row.status) for row in attempts.of_task(parts.database, "task_1") if row.piece == "piece-0004"
-    ]
+    rows = attempts.of_task(parts.database, "task_1")
+    made = [(row.attempt, row.status) for row in rows if row.piece == "piece-0004"]
     assert made == [(1, "failed"), (2, "failed"), (3, "completed")]
 
 

@@ -27,7 +27,7 @@ def serve(
     engine: WhichEngine = None,
     works: Annotated[
         bool,
-        typer.Option("--work/--no-work", help="Whether this process does pieces of tasks, or leaves that to workers."),
+        typer.Option("--work/--no-work", help="Whether to do pieces of tasks here, or leave that to workers."),
     ] = True,
     app_urls: Annotated[
         list[str] | None, typer.Option("--app", help="Address where another app serves Inngest functions.")
