@@ -92,13 +92,14 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, signed: bool = False, works: bool = True, drain_s: float = 0.0
+    settings: Settings, *, signed: bool = False, serves: bool = False, works: bool = True, drain_s: float = 0.0
 ) -> AsyncIterator[App]:
     """Open everything for one process. What an earlier process left running goes on.
 
     Args:
         settings: what to open.
         signed: whether calls to functions are signed, because others can reach them too.
+        serves: whether this process serves the API, at the settings' `base_url`.
         works: whether this process does pieces of tasks; others may.
         drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
@@ -108,12 +109,12 @@ async def open_app(
     """
     # Steps wait in threads for the database, and more of them than there are cores.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "anabranch"))
-    with opened(settings, works=works) as parts:
+    with opened(settings, serves=serves, works=works) as parts:
         key = signing_key(settings, parts.database) if signed else None
         client = engines.new_client(APP_ID, settings, parts.database, key)
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = engines.new_engine(settings, parts.database, parts.wakeups, parts.membership, client, key)
-        elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=signed)
+        elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=True)
         app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi, elsewhere)
         functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
@@ -151,7 +152,7 @@ class Parts:
 
 
 @contextmanager
-def opened(settings: Settings, *, works: bool = True) -> Iterator[Parts]:
+def opened(settings: Settings, *, serves: bool = False, works: bool = True) -> Iterator[Parts]:
     """Open what every process needs, and close it.
 
     Raises:
@@ -165,7 +166,8 @@ def opened(settings: Settings, *, works: bool = True) -> Iterator[Parts]:
         storage = open_storage(settings)
         tools = make_tools(settings, database, storage)
         able = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots) if works else {}
-        membership = Membership(database, settings.home, able, settings.lease_s)
+        address = settings.base_url if serves else None
+        membership = Membership(database, settings.home, able, settings.lease_s, address)
         stack.callback(membership.leave)
         wakeups = Wakeups()
         stack.enter_context(hearing(database, wakeups))

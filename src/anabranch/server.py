@@ -50,7 +50,7 @@ async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool
         settings = settings.model_copy(
             update={"base_url": (settings.base_url or f"http://{settings.host}:{port}").rstrip("/"), "port": port}
         )
-        async with open_app(settings, signed=True, works=works) as app:
+        async with open_app(settings, signed=True, serves=True, works=works) as app:
             _greet(app)
             await uploads.resume(app)
             api = create_api(app)

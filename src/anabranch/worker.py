@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from anabranch import migrations, workers
 from anabranch.app import open_app
+from anabranch.database import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ _log = structlog.get_logger(__name__)
 
 # How long what is being done may go on when a worker is told to stop, unless the settings say so.
 DRAIN_S = 30.0
+_ASK_AGAIN_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -36,10 +39,34 @@ async def work(settings: Settings) -> None:
         SetupError: what `open_app` raises.
     """
     with told_to_stop() as stop:
+        base_url = settings.base_url or await _served_at(settings, stop)
+        if stop.is_set():
+            return
+        settings = settings.model_copy(update={"base_url": base_url})
         async with open_app(settings, signed=True, drain_s=DRAIN_S):
             _log.info("worker works", slots=settings.cpu_slots)
             await stop.wait()
             _log.info("worker drains")
+
+
+async def _served_at(settings: Settings, stop: asyncio.Event) -> str | None:
+    """Where the outputs are served, as a server has said that shares the database; None when told to stop."""
+    database = open_database(settings.database)
+    try:
+        await asyncio.to_thread(migrations.upgrade, database)
+        told = False
+        while not stop.is_set():
+            found = await asyncio.to_thread(workers.served_at, database)
+            if found is not None:
+                return found
+            if not told:
+                _log.warning("waits for a server to say where outputs are served", or_set="ANABRANCH_BASE_URL")
+                told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
+        return None
+    finally:
+        database.dispose()
 
 
 @contextlib.contextmanager

@@ -43,6 +43,8 @@ workers = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     # what it can do and how much at once, empty when it does no pieces; see `tasks/capabilities.py`
     sa.Column("capabilities", sa.JSON, nullable=False),
+    # where it serves the API; null when it serves none
+    sa.Column("address", sa.Text),
     # room in its home folder
     sa.Column("free_bytes", sa.BigInteger, nullable=False),
     sa.Column("started_at", Timestamp, nullable=False),
@@ -70,6 +72,13 @@ def every(database: sa.Engine) -> list[sa.Row[Any]]:
         return list(connection.execute(sa.select(workers).where(_LIVING).order_by(workers.c.id)))
 
 
+def served_at(database: sa.Engine) -> str | None:
+    """Where the process that began last of those that do serves the API; None when none has lately."""
+    serving = sa.select(workers.c.address).where(workers.c.address.is_not(None)).order_by(workers.c.id.desc())
+    with database.connect() as connection:
+        return connection.scalar(serving.limit(1))
+
+
 class Membership:
     """This process among those that share its database.
 
@@ -78,13 +87,22 @@ class Membership:
         home: the folder that this process alone has.
         capabilities: what this process can do.
         lease_s: after how many seconds of silence a worker is lost.
+        address: where this process serves the API, or None.
     """
 
-    def __init__(self, database: sa.Engine, home: Path, capabilities: Mapping[str, Json], lease_s: float) -> None:
+    def __init__(
+        self,
+        database: sa.Engine,
+        home: Path,
+        capabilities: Mapping[str, Json],
+        lease_s: float,
+        address: str | None = None,
+    ) -> None:
         self._database = database
         self._home = home.absolute()
         self._capabilities = capabilities
         self._lease_s = lease_s
+        self._address = address
         self._status = "active"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="anabranch-heartbeat", daemon=True)
@@ -133,6 +151,7 @@ class Membership:
                     version=version("anabranch"),
                     status=self._status,
                     capabilities=dict(self._capabilities),
+                    address=self._address,
                     free_bytes=self._free_bytes(),
                     started_at=now,
                     seen_at=now,

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("capabilities", sa.JSON(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=True),
         sa.Column("free_bytes", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
