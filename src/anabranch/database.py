@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -37,6 +38,7 @@ CHANNEL = "anabranch"
 # For how long work waits for a database that restarts, before it gives up.
 _PATIENCE_S = 120.0
 _LONGEST_WAIT_S = 5.0
+_leaving = threading.Event()
 
 Json = Any
 
@@ -387,8 +389,13 @@ def persist(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return work(*args, **kwargs)
         except sa.exc.SQLAlchemyError as error:
-            if not is_transient(error) or time.monotonic() > deadline:
+            if not is_transient(error) or time.monotonic() > deadline or _leaving.is_set():
                 raise
             _log.warning("database is away", error=_words(error)[:200], again_in_s=wait_s)
-        time.sleep(wait_s)
+        _leaving.wait(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def stop_waiting() -> None:
+    """Let nothing in this process wait for a database any more: the process is ending."""
+    _leaving.set()

@@ -15,7 +15,8 @@ import structlog
 
 from anabranch import migrations, workers
 from anabranch.app import open_app
-from anabranch.database import open_database
+from anabranch.database import is_transient, open_database, stop_waiting
+from anabranch.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,32 +40,48 @@ async def work(settings: Settings) -> None:
         SetupError: what `open_app` raises.
     """
     with told_to_stop() as stop:
-        base_url = settings.base_url or await _served_at(settings, stop)
-        if stop.is_set():
+        base_url = await _served_at(settings, stop)
+        if base_url is None:
             return
         settings = settings.model_copy(update={"base_url": base_url})
-        async with open_app(settings, signed=True, drain_s=DRAIN_S):
+        drain_s = DRAIN_S if settings.drain_s is None else settings.drain_s
+        async with open_app(settings, signed=True, drain_s=drain_s):
             _log.info("worker works", slots=settings.cpu_slots)
             await stop.wait()
             _log.info("worker drains")
+            # What is noted after that is noted at once or not at all.
+            asyncio.get_running_loop().call_later(drain_s, stop_waiting)
 
 
 async def _served_at(settings: Settings, stop: asyncio.Event) -> str | None:
-    """Where the outputs are served, as a server has said that shares the database; None when told to stop."""
+    """Where the outputs are served, as the settings or a server say that shares the database; None when told to stop.
+
+    A database that is away, and a server that has not started yet, are waited for: workers start in any order.
+    """
+    told = ""
+    while not stop.is_set():
+        try:
+            found = await asyncio.to_thread(_ask, settings)
+            waits_for = "a server that says where outputs are served; or set ANABRANCH_BASE_URL"
+        except SetupError as error:
+            if error.__cause__ is None or not is_transient(error.__cause__):
+                raise
+            found, waits_for = None, error.message
+        if found is not None:
+            return found
+        if waits_for != told:
+            _log.warning("worker waits", waits_for=waits_for)
+            told = waits_for
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
+    return None
+
+
+def _ask(settings: Settings) -> str | None:
     database = open_database(settings.database)
     try:
-        await asyncio.to_thread(migrations.upgrade, database)
-        told = False
-        while not stop.is_set():
-            found = await asyncio.to_thread(workers.served_at, database)
-            if found is not None:
-                return found
-            if not told:
-                _log.warning("waits for a server to say where outputs are served", or_set="ANABRANCH_BASE_URL")
-                told = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
-        return None
+        migrations.upgrade(database)
+        return settings.base_url or workers.served_at(database)
     finally:
         database.dispose()
 

@@ -9,8 +9,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from anabranch import workers
 from anabranch.database import open_database
 from tests.api.served import Server, until
@@ -18,6 +16,8 @@ from tests.api.served import Server, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import sqlalchemy as sa
 
 Json = Any
 

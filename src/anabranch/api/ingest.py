@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch.api.problems import Problem
 from anabranch.app import begin_upload
 from anabranch.catalog import files, media
+from anabranch.database import persist
 from anabranch.errors import ResourceError
 from anabranch.tasks.sources import STORED
 
@@ -144,7 +145,7 @@ async def finish(
         media.create(app.database, media_id, STORED + key, size_bytes=size_bytes, **details)
         media.begin(app.database, media_id, STORED + key, size_bytes)
 
-    await asyncio.to_thread(enter)
+    await asyncio.to_thread(persist, enter)
     await start(app, media_id, STORED + key)
 
 

@@ -12,8 +12,10 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from anabranch.database import is_transient
 from anabranch.errors import AnabranchError, OptionError, ResourceError, SourceError
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ def register(api: fastapi.FastAPI) -> None:
     api.add_exception_handler(AnabranchError, _own)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(SQLAlchemyError, _database)
     api.add_exception_handler(Exception, _unexpected)
 
 
@@ -151,6 +154,14 @@ async def _http(request: fastapi.Request, error: Exception) -> JSONResponse:
     message = f"{request.method} {request.url.path}: {error.detail}."
     headers = dict(error.headers or {})
     return _answer(request, Problem(code, error.status_code, message, headers=headers))
+
+
+async def _database(request: fastapi.Request, error: Exception) -> JSONResponse:
+    if not is_transient(error):
+        return await _unexpected(request, error)
+    _log.warning("database is away", path=request.url.path, error=str(error)[:300])
+    message = "The database does not answer: it may be restarting. Ask again in a moment."
+    return _answer(request, Problem("database_failed", 503, message, retryable=True, headers={"retry-after": "1"}))
 
 
 async def _unexpected(request: fastapi.Request, error: Exception) -> JSONResponse:

@@ -294,10 +294,13 @@ class _Walk:
     async def _wait_for_event(self, step: Step) -> Json:
         key = (self._run.id, step.id)
         with self._around.wakeups.expect(key) as woken:
-            # An event may have fulfilled it between its plan and here.
-            current = (await asyncio.to_thread(self._journal.steps, self._run.id))[step.id]
-            if current.status == "pending":
+            # An event may have fulfilled it between its plan and here, and a wakeup is a hint only.
+            while not _past(step.due_at or 0):
+                current = (await asyncio.to_thread(self._journal.steps, self._run.id))[step.id]
+                if current.status != "pending":
+                    break
                 await _until(step.due_at or 0, woken)
+                woken.clear()
         # Writes null unless an event was first; either way the journal has the last word.
         return await self._write(step.id, "completed", None)
 
@@ -318,11 +321,14 @@ class _Walk:
         return await self._write(step.id, "failed", protocol.error_result(error))
 
     async def _ended(self, run_id: str, due_at: int | None, woken: asyncio.Event) -> Run | None:
-        run = await asyncio.to_thread(self._journal.run, run_id)
-        if run is not None and run.ended_at is None:
-            await _until(due_at, woken)
+        while True:
             run = await asyncio.to_thread(self._journal.run, run_id)
-        return run if run is not None and run.ended_at is not None else None
+            if run is None or run.ended_at is not None:
+                return run
+            if due_at is not None and _past(due_at):
+                return None
+            await _until(due_at, woken)
+            woken.clear()
 
     async def _write(self, step_id: str, status: str, result: Json) -> Json:
         """Write the step's result, or read the one that was there first."""
@@ -363,6 +369,10 @@ def _of_step(answer: protocol.Answer, step_id: str) -> Returned | Errored:
                 return Errored(op.error, retriable=op.op != "StepFailed" and answer.retriable)
     # The function took another way than when it planned this step.
     return Errored(protocol.error("StepNotFound", "the function did not come to the step it had planned"))
+
+
+def _past(due_at: int) -> bool:
+    return clock.now_ms() >= due_at
 
 
 async def _until(due_at: int | None, woken: asyncio.Event | None = None) -> None:

@@ -235,14 +235,14 @@ class Engine:
     async def ended(self, run_id: str) -> Run:
         """The run, once it has ended."""
         with self._wakeups.expect(run_id) as woken:
-            run = await asyncio.to_thread(self.journal.run, run_id)
-            if run is None:
-                raise KeyError(run_id)
-            if run.ended_at is None:
-                await woken.wait()
+            while True:
                 run = await asyncio.to_thread(self.journal.run, run_id)
-        assert run is not None
-        return run
+                if run is None:
+                    raise KeyError(run_id)
+                if run.ended_at is not None:
+                    return run
+                await woken.wait()
+                woken.clear()
 
     async def drained(self) -> None:
         """Return once no run is left running, those that ended runs have started among them."""

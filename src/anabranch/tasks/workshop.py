@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import os
 import shutil
 import threading
@@ -176,7 +178,9 @@ class Workshop:
             with structlog.contextvars.bound_contextvars(
                 task=claim.task_id, piece=claim.piece, attempt=claim.attempt, worker=claim.worker_id
             ):
-                await loop.run_in_executor(self._threads, self._attempt, claim, cancel)
+                # With what the log says of it.
+                attempt = functools.partial(contextvars.copy_context().run, self._attempt, claim, cancel)
+                await loop.run_in_executor(self._threads, attempt)
         except Exception:  # noqa: BLE001  (whatever it is, the others go on)
             # It is taken from this worker when it leaves, or by who finds its row later.
             _log.exception("piece could not be noted", task=claim.task_id, piece=claim.piece)
