@@ -15,13 +15,14 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from anabranch.api import links
 from anabranch.api.context import Running
 from anabranch.api.problems import RESPONSES, Problem
-from anabranch.catalog import media
+from anabranch.catalog import media, published
 from anabranch.errors import FinalError
+from anabranch.storage import Stored
 from anabranch.storage.files import FileStorage
 
 if TYPE_CHECKING:
     from anabranch.app import App
-    from anabranch.storage import Storage, Stored
+    from anabranch.storage import Storage
 
 router = fastapi.APIRouter(tags=["outputs"], responses=RESPONSES)
 
@@ -122,7 +123,8 @@ def _serve(app: App, request: fastapi.Request, key: str, whose: str) -> Response
         elsewhere = _redirect(app, key)
         if elsewhere is not None:
             return elsewhere
-    found = _find(app, key)
+    text = published.get(app.database, key) if changing else None
+    found = _find(app, key) if text is None else Stored(len(text.text.encode()), str(text.edition))
     version = f"{key} {found.size_bytes}"
     # Two versions of a playlist may be equally long.
     version += f" {found.version}" if changing else ""
@@ -131,6 +133,11 @@ def _serve(app: App, request: fastapi.Request, key: str, whose: str) -> Response
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     media_type = _TYPES.get(ending, "application/octet-stream")
+    if text is not None:
+        # As it is now; the copy in storage may be an edition behind.
+        body = text.text.encode()
+        headers["content-length"] = str(len(body))
+        return Response(b"" if request.method == "HEAD" else body, headers=headers, media_type=media_type)
     if isinstance(app.storage, FileStorage):
         return FileResponse(app.storage.path(key), headers=headers, media_type=media_type)
     return _pass_on(app.storage, request, key, found.size_bytes, {**headers, "content-type": media_type})

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import socket
 import threading
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import fastapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from anabranch import clock, doctor
+from anabranch import clock, doctor, workers
 from anabranch.api.context import Caller, Running
 from anabranch.api.problems import RESPONSES
 from anabranch.catalog import overview
@@ -56,11 +55,18 @@ class DoingView(BaseModel):
 
 
 class WorkerView(BaseModel):
-    """A process that does the work."""
+    """A process that shares the database and lives."""
 
     id: str
+    name: str = Field(description="Its host and process id.")
+    version: str
     startedAt: int  # noqa: N815
-    slots: int = Field(description="How many pieces it does at once, beside posters and previews.")
+    seenAt: int = Field(description="When it last said that it lives, by the database's clock.")  # noqa: N815
+    draining: bool = Field(description="Whether it takes nothing new, since it was told to stop.")
+    slots: int = Field(description="How many pieces it does at once, beside posters and previews; maybe 0.")
+    speech: bool = Field(description="Whether it can write down what is said.")
+    ffmpeg: str | None = Field(description="The version that it encodes with.")
+    freeBytes: int = Field(description="Room in its home folder.")  # noqa: N815
     doing: list[DoingView]
 
 
@@ -142,18 +148,11 @@ def get_overview(request: fastapi.Request, app: Running, _: Caller) -> JSONRespo
     disk = shutil.disk_usage(app.settings.home)
     stored: Stored = request.app.state.stored
     pace = overview.throughput(app.database)
-    # One process holds the home folder, so what is being done is done by this one.
-    worker = {
-        "id": f"{socket.gethostname()}:{os.getpid()}",
-        "startedAt": app.opened_at,
-        "slots": app.settings.cpu_slots,
-        "doing": [_doing(one) for one in overview.doing(app.database)],
-    }
     return JSONResponse(
         {
             "now": clock.now_ms(),
             "queue": {"waiting": queue.waiting, "oldestWaitMs": queue.oldest_ms},
-            "workers": [worker],
+            "workers": _workers(app),
             "disk": {"freeBytes": disk.free, "totalBytes": disk.total, "storedBytes": stored.size_bytes()},
             "failures": [_failure(one) for one in overview.failures(app.database)],
             "throughput": {
@@ -169,6 +168,32 @@ def get_overview(request: fastapi.Request, app: Running, _: Caller) -> JSONRespo
 def examine(app: Running, _: Caller) -> JSONResponse:
     """Whether ffmpeg, the speech model, disk, database and storage are as they should be, and what to do if not."""
     return JSONResponse([vars(finding) for finding in doctor.examine(app.settings)])
+
+
+def _workers(app: App) -> list[dict[str, Json]]:
+    doing: dict[str | None, list[dict[str, Json]]] = defaultdict(list)
+    for one in overview.doing(app.database):
+        doing[one.worker_id].append(_doing(one))
+    found = [
+        {
+            "id": row.id,
+            "name": f"{row.host}:{row.pid}",
+            "version": row.version,
+            "startedAt": row.started_at,
+            "seenAt": row.seen_at,
+            "draining": row.status == "draining",
+            "slots": row.capabilities.get("slots", 0),
+            "speech": row.capabilities.get("speech", False),
+            "ffmpeg": row.capabilities.get("ffmpeg"),
+            "freeBytes": row.free_bytes,
+            "doing": doing[row.id],
+        }
+        for row in workers.every(app.database)
+    ]
+    # What another Task API does is nobody's here; who asks it is as good as the one that does it.
+    for row in found[:1]:
+        row["doing"] = [*row["doing"], *doing[None]]
+    return found
 
 
 def _doing(one: overview.Doing) -> dict[str, Json]:

@@ -25,6 +25,8 @@ _FILM = BRANCHES[0].step_id
 _BRANCHES = [branch.step_id for branch in BRANCHES]
 _NOT_ENDED = tasks.c.finished_at.is_(None)
 _MOST_MEDIA = 100
+# What is done of every task beside its pieces.
+_NOT_PIECES = ("plan", "join")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Doing:
     Attributes:
         title: of the media row.
         branch: which one of it, or what the client called the task.
+        worker_id: who makes it; None of what another Task API does.
     """
 
     task_id: str
@@ -59,6 +62,7 @@ class Doing:
     started_at: int
     progress: float
     speed: float | None
+    worker_id: str | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def queue(database: sa.Engine) -> Queue:
         sa.select(
             attempts.c.task_id,
             sa.func.count(sa.distinct(attempts.c.piece))
-            .filter(attempts.c.piece != "join", attempts.c.status.in_(("running", "completed")))
+            .filter(attempts.c.piece.not_in(_NOT_PIECES), attempts.c.status.in_(("running", "completed")))
             .label("taken"),
             sa.func.count().filter(attempts.c.status == "running").label("running"),
             sa.func.max(attempts.c.ended_at).label("last_at"),
@@ -145,6 +149,7 @@ def doing(database: sa.Engine) -> list[Doing]:
             attempts.c.started_at,
             attempts.c.progress,
             attempts.c.speed,
+            attempts.c.worker_id,
         )
         .join(tasks, tasks.c.id == attempts.c.task_id)
         .outerjoin(media, media.c.id == tasks.c.media_id)
@@ -197,7 +202,7 @@ def throughput(database: sa.Engine) -> Throughput:
         .where(
             attempts.c.ended_at > now - _HOUR_MS,
             attempts.c.status == "completed",
-            attempts.c.piece != "join",
+            attempts.c.piece.not_in(_NOT_PIECES),
             # What was taken over from an earlier task counted then.
             attempts.c.started_at >= tasks.c.created_at,
             tasks.c.ref == _FILM,

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from anabranch.cli import events, failures, local, media, moving, runs, serve, tasks, worker
+from anabranch.cli import events, failures, local, media, moving, runs, serve, sweep, tasks, worker
 from anabranch.errors import AnabranchError
 
 cli = typer.Typer(
@@ -23,7 +23,7 @@ def _main() -> None:
     """One upload fans out into HLS, poster, GIF and transcript, and rejoins in one media record."""
 
 
-for _command in (local.run, local.doctor, local.check, serve.serve, worker.worker):
+for _command in (local.run, local.doctor, local.check, serve.serve, worker.worker, sweep.sweep):
     cli.command(rich_help_panel=_HERE)(_command)
 cli.command("migrate-data", rich_help_panel=_HERE)(moving.migrate_data)
 cli.add_typer(serve.keys_cli, name="keys", rich_help_panel=_HERE)

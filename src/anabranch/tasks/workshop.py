@@ -55,6 +55,8 @@ _PROGRESS_EVERY_S = 0.5
 # Who waits for work is woken; this is for wakeups that were lost.
 _LOOK_AGAIN_S = 5.0
 _TIDY_EVERY_S = 10.0
+# To list a bucket costs; what lies there unnamed hurts nobody.
+_FIRST_SWEEP_S, _SWEEP_EVERY_S = 3600.0, 24 * 3600.0
 KEPT_FREE_BYTES = 64 << 20
 _MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -104,6 +106,7 @@ class Workshop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unknown: set[tuple[str, str, int]] = set()
         self._freed = asyncio.Event()
+        self._sweeps_at = time.monotonic() + _FIRST_SWEEP_S
         self._closing = False
         self._capabilities = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots)
         # Pieces take hours, so they have threads of their own: short work must find one.
@@ -113,7 +116,13 @@ class Workshop:
 
     async def run(self) -> None:
         """Do what there is to do, until it is closed."""
-        tidied_at = time.monotonic()
+        tidying = asyncio.create_task(self._keep_tidy())
+        try:
+            await self._do_all()
+        finally:
+            tidying.cancel()
+
+    async def _do_all(self) -> None:
         with self._wakeups.expect(work.ANYTHING) as woken:
             while not self._closing:
                 self._freed.clear()
@@ -121,9 +130,12 @@ class Workshop:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_first(woken, self._freed), _LOOK_AGAIN_S)
                 woken.clear()
-                if time.monotonic() - tidied_at > _TIDY_EVERY_S:
-                    await asyncio.to_thread(self._tidy)
-                    tidied_at = time.monotonic()
+
+    async def _keep_tidy(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            await loop.run_in_executor(self._threads, self._tidy)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Begin nothing new, let what is being done end for some seconds, and give the rest back."""
@@ -281,9 +293,17 @@ class Workshop:
             self._craft.sources.tidy(self._database)
             for task_id in published.not_stored(self._database):
                 store(self._database, self._tools.storage, task_id)
+            if time.monotonic() > self._sweeps_at and self._is_oldest():
+                self._sweeps_at = time.monotonic() + _SWEEP_EVERY_S
+                self._craft.keeping.sweep_orphans()
         except Exception:  # noqa: BLE001  (whatever it is, work goes on)
             # It is done again in a moment.
             _log.exception("could not tidy up")
+
+    def _is_oldest(self) -> bool:
+        """Whether this is the one of the workers that does for all of them what need not be done by each."""
+        able = [row.id for row in workers.every(self._database) if row.capabilities]
+        return able[:1] == [self._membership.id]
 
 
 class _Reporter:
