@@ -126,6 +126,8 @@ async def open_app(
                 yield app
         finally:
             await engine.stop()
+            # Not in the loop: the heartbeat may be waiting for it.
+            await asyncio.to_thread(parts.membership.leave)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,8 @@ class Membership:
 
     def leave(self) -> None:
         """Say that this process is going. What it still holds is free for others."""
+        if self._stopped.is_set():
+            return
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(self._lease_s)
