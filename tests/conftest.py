@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch import migrations
+from anabranch import migrations, wakeups
 from anabranch.database import open_database
 from anabranch.storage.files import FileStorage
 from tests import servers
@@ -106,6 +106,12 @@ def postgres(migrated_postgres: str) -> Iterator[sa.Engine]:
     opened = open_database(migrated_postgres)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def _short_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens to Postgres notices sooner that it is to end."""
+    monkeypatch.setattr(wakeups, "_LISTEN_FOR_S", 0.05)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from anabranch import migrations
 from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
-from anabranch.wakeups import Wakeups
+from anabranch.wakeups import Wakeups, hearing
 from anabranch.workers import Membership
 
 if TYPE_CHECKING:
@@ -38,24 +39,32 @@ def registration(functions: Sequence[inngest.Function[Any]]) -> list[dict[str, A
 
 @asynccontextmanager
 async def running(
-    folder: Path, client: inngest.Inngest, functions: Sequence[inngest.Function[Any]], retry_scale: float = 0.0
+    folder: Path,
+    client: inngest.Inngest,
+    functions: Sequence[inngest.Function[Any]],
+    retry_scale: float = 0.0,
+    url: str | None = None,
 ) -> AsyncIterator[Engine]:
-    """An engine that drives the functions, on a database in the folder."""
-    database = open_database(f"sqlite:///{folder / 'engine.db'}")
+    """An engine that drives the functions, on a database in the folder, or one that it shares with others."""
+    folder.mkdir(exist_ok=True)
+    database = open_database(url or f"sqlite:///{folder / 'engine.db'}")
     migrations.upgrade(database)
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, list(functions))
     membership = Membership(database, folder, {}, lease_s=12)
-    engine = Engine(database, Wakeups(), membership, retry_scale=retry_scale)
+    wakeups = Wakeups()
+    engine = Engine(database, wakeups, membership, retry_scale=retry_scale)
     engine.register(registration(functions), app)
-    await engine.start()
-    membership.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
-        membership.leave()
-        database.dispose()
+    with hearing(database, wakeups):
+        await engine.start()
+        membership.start()
+        try:
+            yield engine
+        finally:
+            await engine.stop()
+            # Its last beat may be asking this loop for something.
+            await asyncio.to_thread(membership.leave)
+    database.dispose()
 
 
 async def run(engine: Engine, name: str, data: dict[str, Any] | None = None) -> Run:

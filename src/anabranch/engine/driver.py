@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from anabranch.engine.events import Event
     from anabranch.engine.journal import Journal, Published, Run
+    from anabranch.engine.places import Places
     from anabranch.engine.protocol import Function, Op
     from anabranch.gate import Gate
     from anabranch.wakeups import Wakeups
@@ -52,6 +53,8 @@ _log = structlog.get_logger(__name__)
 # ask is to call the function from its first line, and the SDK wakes ten times a second for each call without an answer:
 # a film of 200 chunks would begin with 200 calls past 200 steps each.
 ASKED_AT_ONCE = max(16, 2 * (os.cpu_count() or 1))
+# A run that was waiting when its driver was lost may be late by now; there may be a place for it all the same.
+_WAITS_AT_LEAST_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Surroundings:
         start: drives a run that somebody waits for, at once.
         learn: loads the functions that apps have registered with other processes.
         wakeups: where a step waits for what happens elsewhere in this process.
-        gate: how many calls of a function run at once.
+        gate: how many calls of a function run at once, here or over all processes.
         retry_scale: factor on the wait between attempts.
     """
 
@@ -77,7 +80,7 @@ class Surroundings:
     start: Callable[[str], None]
     learn: Callable[[], Awaitable[None]]
     wakeups: Wakeups
-    gate: Gate
+    gate: Gate | Places
     retry_scale: float
 
 
@@ -171,6 +174,7 @@ class _Walk:
 
     async def to_the_end(self) -> None:
         known = await asyncio.to_thread(self._journal.steps, self._run.id)
+        self._started = bool(known)
         self._results = {step.id: step.result for step in known.values() if step.status != "pending"}
         root = known.get(protocol.WHOLE_FUNCTION)
         failures = root.failures if root else 0
@@ -215,7 +219,7 @@ class _Walk:
         left_s = limit_s - (clock.now_ms() - self._run.created_at) / 1000
         async with contextlib.AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(max(0.0, left_s)):
+                async with asyncio.timeout(max(_WAITS_AT_LEAST_S, left_s)):
                     await stack.enter_async_context(self._around.gate.hold(self._limits, self._run.rank))
             except TimeoutError:
                 raise StartedTooLate from None

@@ -20,6 +20,7 @@ from anabranch import clock
 from anabranch.database import persist
 from anabranch.engine import driver, protocol, schedule, signing
 from anabranch.engine.journal import ABANDONED, APPS, Journal, Published, Run, Superseded, cancelled
+from anabranch.engine.places import Places
 from anabranch.engine.protocol import Errored, Function
 from anabranch.errors import OptionError
 from anabranch.gate import Gate
@@ -86,6 +87,9 @@ class Engine:
         self.journal = Journal(database, lambda: membership.id)
         membership.with_each_beat.append(self._adopt_soon)
         membership.when_lost.append(self._let_go_soon)
+        # On SQLite there is no other process.
+        shared = database.dialect.name == "postgresql"
+        self._places = Places(database, wakeups, membership) if shared else None
         self._around = driver.Surroundings(
             journal=self.journal,
             functions=self._functions,
@@ -94,7 +98,7 @@ class Engine:
             start=self._start_run,
             learn=self._load_apps,
             wakeups=self._wakeups,
-            gate=Gate(),
+            gate=self._places or Gate(),
             retry_scale=retry_scale,
         )
 
@@ -178,6 +182,8 @@ class Engine:
     async def start(self) -> None:
         """Take up what was left running, and be ready for events. Call within the event loop that will drive."""
         self._loop = asyncio.get_running_loop()
+        if self._places is not None:
+            self._places.start()
         await self._load_apps()
         await self._adopt()
         self._background = [
@@ -192,6 +198,8 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._places is not None:
+            await self._places.stop()
         await asyncio.to_thread(persist, self.journal.let_go)
         for client in set(self._clients.values()):
             await client.aclose()

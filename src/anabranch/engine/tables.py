@@ -1,4 +1,4 @@
-"""Tables of the engine: events received, runs they started, steps those runs took."""
+"""Tables of the engine: events received, runs they started, steps those runs took, places calls have."""
 
 from __future__ import annotations
 
@@ -84,6 +84,26 @@ run_keys = sa.Table(
     # when it counted; for throttle the time from which the next start is on schedule
     sa.Column("at", Timestamp, nullable=False),
     sa.Index("ix_run_keys_control", "function_id", "control", "key", "at"),
+)
+
+# The calls that hold a place under a key or wait for one, where several processes share the limits: see `places.py`.
+places = sa.Table(
+    "places",
+    metadata,
+    sa.Column("call_id", sa.Text, primary_key=True),
+    # a call has a row for each of its keys
+    sa.Column("key", sa.Text, primary_key=True),
+    # how many places there are under the key, as this call sees it
+    sa.Column("capacity", sa.Integer, nullable=False),
+    # all keys of the call with their capacities, as JSON: those who have the same wait in one queue
+    sa.Column("limits", sa.Text, nullable=False),
+    # who goes first; that of its run
+    sa.Column("rank", Timestamp, nullable=False),
+    # whose call it is; what workers have that do not live counts for nothing
+    sa.Column("worker_id", sa.Text, nullable=False, index=True),
+    # whether it was let in
+    sa.Column("granted", sa.Boolean, nullable=False),
+    sa.Index("ix_places_key_granted", "key", "granted"),
 )
 
 # Apps that other processes serve, as they registered.

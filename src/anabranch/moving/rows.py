@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 # They describe processes, which do not move.
-NOT_MOVED = ("workers",)
+NOT_MOVED = ("workers", "places")
 # What says which process works on a row. Nobody does, after a move.
 _HELD_BY = {"runs": ("driver",), "work": ("worker_id", "attempt")}
 # Of the target alone: where its rows came from.
