@@ -69,6 +69,7 @@ bench: setup
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/hls.py
 	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/fleet.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/playable.py

@@ -114,7 +114,7 @@ async def do(kind: str, source: Path, home: Path, slots: int) -> Took:
             wall_s=ended - opened,
             cpu_s=own_cpu_s + children_cpu_s,
             own_cpu_s=own_cpu_s,
-            pieces=len([row for row in attempts.of_task(app.database, TASK) if row.piece != "join"]),
+            pieces=len([row for row in attempts.of_task(app.database, TASK) if row.piece not in ("plan", "join")]),
             main=str(app.storage.local(task.output["key"], app.settings.home)),
         )
     for child in children:
@@ -133,17 +133,19 @@ def main(kind: str, source: Path, home: Path, cores: int | None, slots: int | No
     print(json.dumps(asdict(asyncio.run(do(kind, source, home, slots)))))
 
 
-def _one(_piece: object, _cores: int) -> int:
+def _one(_needed: str, _cores: int) -> int:
     return 1
+
+
+def _of_cores(_needed: str, cores: int, _memory_bytes: int) -> dict[str, int]:
+    return {"cpu": cores}
 
 
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[4:] if word != "single"]
     with contextlib.ExitStack() as stack:
         if "single" in sys.argv:
-            alone = mock.patch.multiple(
-                turns, places=lambda _kind, _piece, cores, _memory: {"cpu": cores}, threads=_one
-            )
+            alone = mock.patch.multiple(turns, places=_of_cores, threads=_one)
             stack.enter_context(alone)
         main(
             sys.argv[1],

@@ -384,7 +384,7 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
 
 
 # Not pydantic: typer itself wants it, for any command that takes something.
-HEAVY = ("sqlalchemy", "httpx2", "structlog", "fastapi", "inngest", "dbos", "av", "numpy")
+HEAVY = ("sqlalchemy", "httpx2", "structlog", "fastapi", "inngest", "av", "numpy")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["media", "add", "--help"], ["events", "--help"]])

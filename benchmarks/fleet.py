@@ -1,0 +1,97 @@
+"""Fleet benchmark: worker processes on a PostgreSQL and an S3-speaking server, all of it started here.
+
+How much faster two workers do an `adaptive_video` task than one, each kept to a core of its own; and how long a piece
+that was asked for waits for an idle worker to claim it.
+
+Usage: python benchmarks/fleet.py [SECONDS] [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import sqlalchemy as sa
+from scripts.make_sample import make_sample
+from tests import clips
+from tests.api.served import until
+from tests.databases import serving
+from tests.fleet.processes import fleet
+from tests.servers import moto
+
+from anabranch.catalog import tables, tasks, work
+from anabranch.functions.process_task import read_order
+from benchmarks.main_job import full_hd
+
+if TYPE_CHECKING:
+    from tests.fleet.processes import Fleet
+
+CLAIMS = 200
+
+
+def film_s(running: Fleet, source: Path, name: str) -> float:
+    """Seconds from the asking to the end of the film's task."""
+    order = {"id": name, "kind": "adaptive_video", "input": str(source), "options": {"storyboard": False}}
+    task = read_order(order, "")
+    began = time.perf_counter()
+    tasks.create(running.database, task)
+    event = {"name": "task/created", "data": order, "id": name}
+    running.server.post(f"/e/{running.server.key}", event, status=200)
+    until(lambda: (found := tasks.get(running.database, name)) and found.status == "completed", 600)
+    return time.perf_counter() - began
+
+
+def claim_ms(running: Fleet, number: int) -> float:
+    """Milliseconds from the asking for a piece to its attempt."""
+    task_id = f"task_claim_{number}"
+    tasks.create(running.database, read_order({"id": task_id, "kind": "probe", "input": str(clips.plain())}, ""))
+    asked_ms = time.time() * 1000
+    work.ask(running.database, task_id, [work.Wish("plan", "net", int(asked_ms))])
+    row = tables.attempts.c
+    began = sa.select(row.started_at).where(row.task_id == task_id, row.status == "completed")
+
+    def look() -> int | None:
+        with running.database.connect() as connection:
+            return connection.scalar(began)
+
+    return float(until(look, 30)) - asked_ms
+
+
+def main(seconds: float, rounds: int) -> None:
+    """Print the figures."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("two cores are needed")
+    with tempfile.TemporaryDirectory() as name, serving() as postgres, moto(Path(name, "moto.log")) as store:
+        folder = Path(name)
+        make_sample(folder / "sample.mp4", seconds)
+        source = full_hd(folder / "sample.mp4", folder / "source.mp4", folder)
+        took: dict[int, list[float]] = {1: [], 2: []}
+        for number in range(rounds):
+            for count, found in took.items():
+                settings = {**store.below(f"{count}-{number}").environment, "ANABRANCH_CPU_SLOTS": "1"}
+                with fleet(folder / f"{count}-{number}", postgres.create(), count, **settings) as running:
+                    for worker, core in zip(running.workers, cores, strict=False):
+                        # What it starts is kept there too.
+                        for thread in Path(f"/proc/{worker.pid}/task").iterdir():
+                            os.sched_setaffinity(int(thread.name), {core})
+                    found.append(film_s(running, source, f"task_film_{number}"))
+        one, two = (statistics.median(took[count]) for count in (1, 2))
+        print(f"{seconds:g} s of 1920x1080, one core a worker, medians of {rounds} rounds")
+        print(f"1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {one / two:.2f} times as fast")
+        settings = store.below("claims").environment
+        with fleet(folder / "claims", postgres.create(), 2, **settings) as running:
+            waits = [claim_ms(running, number) for number in range(CLAIMS)]
+        p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))
+        print(f"from asking to claim, two idle workers: median {p50:.1f} ms, p99 {p99:.1f} ms of {CLAIMS}")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 24.0, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
