@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,9 @@ from inngest.connect import connect
 from anabranch import engines
 from anabranch.app import APP_ID, build_functions, open_app
 from anabranch.errors import SetupError
+from anabranch.stopping import DRAIN_S, told_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from inngest.connect._internal.connection import WorkerConnection
 
     from anabranch.app import App, Functions
@@ -35,7 +33,6 @@ _log = structlog.get_logger(__name__)
 _STEPS_AT_ONCE = 1000
 _CONCURRENCY = "INNGEST_CONNECT_MAX_WORKER_CONCURRENCY"
 _AGAIN_AFTER_S = 5.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def connect_worker(settings: Settings, worker_id: str | None = None) -> None:
@@ -48,9 +45,14 @@ async def connect_worker(settings: Settings, worker_id: str | None = None) -> No
     Raises:
         SetupError: `inngest_key_refused`, or what `open_app` raises.
     """
-    async with open_app(settings) as app:
-        with _told_to_stop() as stop:
-            await execute(app, worker_id or _name_of(settings), stop)
+    drain_s = DRAIN_S if settings.drain_s is None else settings.drain_s
+    async with open_app(settings, drain_s=drain_s) as app:
+        with told_to_stop() as stop:
+            executing = asyncio.create_task(execute(app, worker_id or _name_of(settings), stop))
+            await asyncio.wait([executing, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+            # What it holds for longer the server gives to another worker.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(executing, drain_s)
 
 
 async def execute(app: App, instance_id: str, stop: asyncio.Event) -> None:
@@ -105,17 +107,3 @@ async def _close_when(stop: asyncio.Event, connection: WorkerConnection) -> None
 def _name_of(settings: Settings) -> str:
     """A name that two workers on one host do not share, and that a restart does not change."""
     return f"{socket.gethostname()}-{hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:8]}"
-
-
-@contextlib.contextmanager
-def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Set once a signal says that the process should end."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for one in _SIGNALS:
-        loop.add_signal_handler(one, stop.set)
-    try:
-        yield stop
-    finally:
-        for one in _SIGNALS:
-            loop.remove_signal_handler(one)

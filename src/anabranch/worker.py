@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,18 +16,14 @@ from anabranch import migrations, workers
 from anabranch.app import open_app
 from anabranch.database import is_transient, open_database, stop_waiting
 from anabranch.errors import SetupError
+from anabranch.stopping import DRAIN_S, told_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from anabranch.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-# How long what is being done may go on when a worker is told to stop, unless the settings say so.
-DRAIN_S = 30.0
 _ASK_AGAIN_S = 1.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def work(settings: Settings) -> None:
@@ -84,24 +79,3 @@ def _ask(settings: Settings) -> str | None:
         return settings.base_url or workers.served_at(database)
     finally:
         database.dispose()
-
-
-@contextlib.contextmanager
-def told_to_stop() -> Iterator[asyncio.Event]:
-    """Set once a signal says that the process should end. With the second one the process is interrupted."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-
-    def told() -> None:
-        if stop.is_set() and main is not None:
-            main.cancel()
-        stop.set()
-
-    for one in _SIGNALS:
-        loop.add_signal_handler(one, told)
-    try:
-        yield stop
-    finally:
-        for one in _SIGNALS:
-            loop.remove_signal_handler(one)

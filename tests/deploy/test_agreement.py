@@ -14,7 +14,7 @@ import yaml
 
 from anabranch.cli import cli
 from anabranch.settings import Settings, read_settings
-from anabranch.worker import DRAIN_S
+from anabranch.stopping import DRAIN_S
 from tests.deploy import files
 from tests.deploy.files import DEPLOY, ROOT, UNITS, pods, seconds, services
 

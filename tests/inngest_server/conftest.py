@@ -74,14 +74,15 @@ class Api:
         """`anabranch worker`, with a home of its own and the database and storage of all."""
         home = self.folder / name
         home.mkdir()
-        (home / "storage").symlink_to(self.folder / "api" / "storage")
         log = (home / "worker.log").open("a")
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("INNGEST_")},
             **variables(self.gateway.url),
             "ANABRANCH_HOME": str(home),
             "ANABRANCH_DATABASE_URL": self.app.settings.database,
+            "ANABRANCH_STORAGE": str(self.folder / "storage"),
             "ANABRANCH_BASE_URL": BASE_URL,
+            "ANABRANCH_LEASE_S": "4",
             "ANABRANCH_CPU_SLOTS": "1",
         }
         command = [sys.executable, "-m", "anabranch", "worker", "--engine", "inngest", *arguments]
@@ -100,14 +101,18 @@ def variables(url: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    """The API of a process whose engine is an Inngest server that runs beside it."""
+async def opened(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> AsyncIterator[Api]:
+    """The API of a process whose engine is an Inngest server that runs beside it.
+
+    With the address of a database that workers share with it, they do all the work.
+    """
     async with running() as gateway:
         for name, value in variables(gateway.url).items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("INNGEST_DEV", raising=False)
-        settings = Settings(home=folder / "api", engine="inngest", base_url=BASE_URL)
-        async with open_app(settings) as app:
+        shared: Json = {} if url is None else {"database_url": url, "storage": str(folder / "storage")}
+        settings = Settings(home=folder / "api", engine="inngest", base_url=BASE_URL, **shared)
+        async with open_app(settings, works=url is None) as app:
             yield Api(app, gateway, folder)
 
 

@@ -74,13 +74,15 @@ async def ended(api: Api, media_id: str, status: str = "ready") -> Json:
     return record
 
 
-async def test_a_fan_out_looks_the_same_whoever_drives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fan_out_looks_the_same_whoever_drives_it(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = clips.plain(8, name="eight.mp4")
     async with embedded(tmp_path) as api:
         media_id = await api.upload(clip)
         await api.app.engine.drained()
         expected = await look_alike(api, media_id)
-    async with opened(tmp_path, monkeypatch) as api:
+    async with opened(tmp_path, monkeypatch, postgres_url) as api:
         async with two_workers(api):
             assert len({one.instance_id for one in api.gateway.workers}) == 2
             assert {one.concurrency for one in api.gateway.workers} == {1000}
@@ -91,9 +93,9 @@ async def test_a_fan_out_looks_the_same_whoever_drives_it(tmp_path: Path, monkey
 
 
 async def test_a_worker_that_is_killed_in_a_step_costs_nothing_but_that_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path, monkeypatch) as api, two_workers(api) as (first, name):
+    async with opened(tmp_path, monkeypatch, postgres_url) as api, two_workers(api) as (first, name):
         media_id = await api.upload(clips.plain(20, name="twenty.mp4"))
         await api.gateway.until(lambda: _running(api, media_id) and holding(api, name))
         first.kill()
@@ -106,9 +108,9 @@ async def test_a_worker_that_is_killed_in_a_step_costs_nothing_but_that_step(
 
 
 async def test_lost_connections_cost_nothing_and_a_worker_that_is_to_stop_finishes_what_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path, monkeypatch) as api, two_workers(api) as (first, name):
+    async with opened(tmp_path, monkeypatch, postgres_url) as api, two_workers(api) as (first, name):
         gateway = api.gateway
         media_id = await api.upload(clips.plain(20, name="twenty.mp4"))
         for lose in (gateway.drop, gateway.close_gently):
@@ -147,9 +149,9 @@ async def test_a_server_that_is_away_for_long_is_waited_for(tmp_path: Path, monk
 
 
 async def test_a_worker_whose_key_is_not_the_servers_says_so_and_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path, monkeypatch) as api:
+    async with opened(tmp_path, monkeypatch, postgres_url) as api:
         monkeypatch.setattr("tests.inngest_server.conftest.SIGNING_KEY", "signkey-test-ffff")
         with api.worker("a") as worker:
             await api.gateway.until(lambda: worker.poll() is not None)
