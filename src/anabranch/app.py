@@ -16,7 +16,7 @@ import inngest.fast_api
 import structlog
 
 from anabranch import clock, engines, migrations, webhooks
-from anabranch.catalog import keys
+from anabranch.catalog import keys, work
 from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.signing import new_signing_key
@@ -191,6 +191,8 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
     running = asyncio.create_task(workshop.run()) if workshop is not None else None
     parts.membership.start()
     try:
+        # Whoever had this home before was lost just now: what it was doing is not being done.
+        await asyncio.to_thread(work.release_lost, parts.database)
         yield
     finally:
         await asyncio.to_thread(parts.membership.drain)

@@ -123,8 +123,8 @@ def test_log_lines_say_what_they_are_about_and_no_secrets(server: Server, plain_
     piece = next(line for line in lines if line["event"] == "piece completed")
     assert piece["task"].startswith("task_")
     assert piece["run"].startswith("run_")
-    assert (piece["function"], piece["attempt"]) == ("anabranch-process-task", 1)
-    assert piece["step"]
+    assert (piece["piece"], piece["attempt"]) == ("plan", 1)
+    assert piece["worker"].startswith("wrk_")
     request = next(line for line in lines if line["event"] == "request answered")
     assert request["request"].startswith("req_")
     assert server.key not in (server.home / "server.log").read_text()

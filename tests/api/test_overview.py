@@ -23,7 +23,7 @@ def test_what_was_made_and_stored_is_counted(server: Server, plain_media: str) -
     seen = server.get("/overview")
     assert abs(seen["now"] - time.time() * 1000) < 60_000
     (worker,) = seen["workers"]
-    assert worker["id"].endswith(f":{server.process.pid}")  # type: ignore[union-attr]
+    assert worker["name"].endswith(f":{server.process.pid}")  # type: ignore[union-attr]
     assert worker["startedAt"] < seen["now"]
     assert worker["slots"] >= 1
     disk = seen["disk"]

@@ -41,7 +41,7 @@ def _without(value: Json) -> Json:
         return {name: _without(part) for name, part in value.items() if not timed.fullmatch(name)}
     if isinstance(value, list):
         return [_without(part) for part in value]
-    told = r"(med|task|file|run)_[0-9a-z]{20,}|[0-9A-Z]{26}|(?<=/signed/)[^/]+"
+    told = r"(med|task|file|run|wrk)_[0-9a-z]{20,}|[0-9A-Z]{26}|(?<=/signed/)[^/]+"
     return re.sub(told, "ID", value) if isinstance(value, str) else value
 
 

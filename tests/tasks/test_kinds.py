@@ -89,7 +89,7 @@ def test_its_plan_is_the_same_twice_and_can_be_written_down(kind: Kind[Any], mak
     options = kind.read_options({})
     first, second = kind.plan(options, probe), kind.plan(options, probe)
     assert first == second
-    assert [Piece(**json.loads(json.dumps(asdict(piece)))) for piece in first] == list(first)
+    assert [Piece.from_dict(json.loads(json.dumps(asdict(piece)))) for piece in first] == list(first)
     assert len({piece.name for piece in first}) == len(first)
     assert all(piece.weight > 0 for piece in first)
 

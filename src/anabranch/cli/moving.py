@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from anabranch.cli import output
 from anabranch.cli.options import AsJson
-from anabranch.errors import SetupError
+from anabranch.errors import OptionError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,8 @@ def migrate_data(
     settings = read_settings()
     address = from_database or settings.database
     _check_there(address)
+    for given in (from_storage, to_storage):
+        _check_storage(given)
     own_folder, endpoint = settings.home / "storage", settings.storage_endpoint
     base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
     source_storage = open_storage(from_storage or settings.storage, own_folder, endpoint=endpoint)
@@ -74,6 +76,15 @@ def migrate_data(
         _print_report(report, settings)
     if not report.equal:
         raise typer.Exit(1)
+
+
+def _check_storage(address: str | None) -> None:
+    from anabranch import buckets
+
+    if address is not None and "://" in address and not buckets.is_address(address):
+        raise OptionError(
+            "invalid_option", f"{address} is no storage that can be opened.", "Name a folder, or s3://BUCKET/PREFIX."
+        )
 
 
 @contextmanager

@@ -207,7 +207,10 @@ def _claim(source: Place, target: Place, inventory: Inventory) -> None:
     """Write at the target whose rows it takes, or find that it takes them already."""
     _refuse(source, target, inventory)
     installation = keys.secret(source.database, _INSTALLATION, lambda: new_id("installation"))
-    mark = json.dumps({"installation": installation, "changes": _last_change(source.database)})
+    before = json.loads(_secret(target.database, rows.MARK) or '{"changes": 0}')
+    # The newest may have gone from the source since then, and is still there at the target.
+    newest = max(_last_change(source.database), before["changes"])
+    mark = json.dumps({"installation": installation, "changes": newest})
     row = {"name": rows.MARK, "value": mark, "created_at": clock.now_ms()}
     with target.database.begin() as connection:
         if not connection.execute(insert_once(target.database, secrets).values(row)).rowcount:

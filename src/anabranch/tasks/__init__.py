@@ -56,6 +56,11 @@ class Piece:
     optional: bool = False
     requires: tuple[str, ...] = ()
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Json]) -> Piece:
+        """The piece as it is kept in a plan."""
+        return cls(**{**value, "requires": tuple(value.get("requires", ()))})
+
 
 @dataclass(frozen=True)
 class Output:

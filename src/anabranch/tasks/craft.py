@@ -108,7 +108,7 @@ class Craft:
             return self._join(task, desk)
         found = persist(plans.get, self._database, task.id)
         assert found is not None
-        piece = next(Piece(**one) for one in found[0] if one["name"] == claim.piece)
+        piece = next(Piece.from_dict(one) for one in found[0] if one["name"] == claim.piece)
         kind = kind_named(task.kind)
         return kind.perform(piece, kind.read_options(task.options), desk)
 
@@ -138,7 +138,7 @@ class Craft:
             self._write_plan(task, pieces, seen)
         found = persist(plans.get, self._database, task.id)
         assert found is not None
-        pieces = [Piece(**piece) for piece in found[0]]
+        pieces = [Piece.from_dict(piece) for piece in found[0]]
         done = persist(attempts.results, self._database, task.id)
         # Asked for all at once, so that what is due first is done first, whoever comes to ask for it.
         open_ = [wish for wish in wishes_of(task, pieces) if done.get(wish.piece, ("",))[0] != "completed"]
@@ -166,7 +166,7 @@ class Craft:
         if earlier is None or found is None or same != (task.media_id, task.kind, task.options):
             return
         pieces, seen = found
-        self._write_plan(task, [Piece(**piece) for piece in pieces], Probe.from_dict(seen))
+        self._write_plan(task, [Piece.from_dict(piece) for piece in pieces], Probe.from_dict(seen))
         names = [piece["name"] for piece in pieces]
         storage = self._tools.storage
         for name in names[: names.index(since)] if since in names else names:

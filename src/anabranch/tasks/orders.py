@@ -175,7 +175,7 @@ class Orders:
             found = plans.get(database, order.id)
             if task is None or found is None:
                 raise _cancelled(order.id)
-            wishes = {wish.piece: wish for wish in wishes_of(task, [Piece(**piece) for piece in found[0]])}
+            wishes = {wish.piece: wish for wish in wishes_of(task, [Piece.from_dict(piece) for piece in found[0]])}
             wanted = wishes[wanted]
         work.ask(database, order.id, [wanted])
         self._wakeups.wake(work.ANYTHING)

@@ -145,6 +145,8 @@ class Workshop:
             await asyncio.wait(self._tasks, timeout=drain_s)
         self.stop_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(self._craft.sources.tidy, self._database)
         self._threads.shutdown(wait=True)
 
     def stop_all(self) -> None:
@@ -229,6 +231,7 @@ class Workshop:
         try:
             self._check_room()
             task = self._craft.task(claim.task_id)
+            structlog.contextvars.bind_contextvars(run=task.run_id)
 
             def tell(partial: dict[str, Json]) -> None:
                 reporter.tell(partial)
