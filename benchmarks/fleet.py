@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import sqlalchemy as sa
 from scripts.make_sample import make_sample
 from tests import clips
-from tests.api.served import until
+from tests.api.served import elsewhere, until
 from tests.databases import serving
 from tests.fleet.processes import fleet
 from tests.servers import moto
@@ -36,15 +37,12 @@ if TYPE_CHECKING:
 CLAIMS = 200
 
 
-def film_s(running: Fleet, source: Path, name: str) -> float:
+def film_s(running: Fleet, address: str) -> float:
     """Seconds from the asking to the end of the film's task."""
-    order = {"id": name, "kind": "adaptive_video", "input": str(source), "options": {"storyboard": False}}
-    task = read_order(order, "")
+    wish = {"input": address, "kind": "adaptive_video", "options": {"storyboard": False}}
     began = time.perf_counter()
-    tasks.create(running.database, task)
-    event = {"name": "task/created", "data": order, "id": name}
-    running.server.post(f"/e/{running.server.key}", event, status=200)
-    until(lambda: (found := tasks.get(running.database, name)) and found.status == "completed", 600)
+    task_id = running.server.post("/tasks", wish)["id"]
+    until(lambda: (found := tasks.get(running.database, task_id)) and found.status == "completed", 600)
     return time.perf_counter() - began
 
 
@@ -69,8 +67,11 @@ def main(seconds: float, rounds: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("two cores are needed")
-    with tempfile.TemporaryDirectory() as name, serving() as postgres, moto(Path(name, "moto.log")) as store:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        postgres = stack.enter_context(serving())
+        store = stack.enter_context(moto(folder / "moto.log"))
+        address = stack.enter_context(elsewhere(folder))
         make_sample(folder / "sample.mp4", seconds)
         source = full_hd(folder / "sample.mp4", folder / "source.mp4", folder)
         took: dict[int, list[float]] = {1: [], 2: []}
@@ -82,7 +83,7 @@ def main(seconds: float, rounds: int) -> None:
                         # What it starts is kept there too.
                         for thread in Path(f"/proc/{worker.pid}/task").iterdir():
                             os.sched_setaffinity(int(thread.name), {core})
-                    found.append(film_s(running, source, f"task_film_{number}"))
+                    found.append(film_s(running, f"{address}/{source.name}"))
         one, two = (statistics.median(took[count]) for count in (1, 2))
         print(f"{seconds:g} s of 1920x1080, one core a worker, medians of {rounds} rounds")
         print(f"1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {one / two:.2f} times as fast")

@@ -156,8 +156,12 @@ def claim(database: sa.Engine, worker_id: str, fits: Callable[[str, str], bool])
                 # It was done between a look at it and the asking for it.
                 connection.execute(work.delete().where(this))
                 continue
+            mine = work.update().where(this, work.c.worker_id.is_(None)).values(worker_id=worker_id)
+            if not connection.execute(mine).rowcount:
+                # SQLite has no locks on rows: somebody else was quicker.
+                continue
             attempt = attempts.begin(connection, row.task_id, row.piece, worker_id)
-            connection.execute(work.update().where(this).values(worker_id=worker_id, attempt=attempt))
+            connection.execute(work.update().where(this).values(attempt=attempt))
             return Claim(row.task_id, row.piece, row.needs, worker_id, attempt, row.arguments)
 
 
