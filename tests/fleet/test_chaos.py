@@ -116,7 +116,7 @@ class Havoc(threading.Thread):
 
 @pytest.mark.timeout(600)
 # The one knows nearly all of S3 and checks no signature; the other checks each and heeds no condition.
-@pytest.mark.parametrize(("server", "uploads"), [(moto, UPLOADS), (nanio, 20)], ids=["moto", "nanio"])
+@pytest.mark.parametrize(("server", "uploads"), [(moto, UPLOADS), (nanio, 15)], ids=["moto", "nanio"])
 def test_every_upload_ends_ready_and_nothing_is_lost_or_seen_twice(
     server: Callable[[Path], AbstractContextManager[ObjectStore]],
     uploads: int,

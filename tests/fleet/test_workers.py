@@ -145,6 +145,26 @@ def test_a_worker_that_may_not_wait_hands_over_at_once(bucket: ObjectStore, post
         assert second.started_at - first.ended_at < 30_000
 
 
+def test_a_server_that_works_is_a_worker_among_the_others(
+    bucket: ObjectStore, postgres_url: str, tmp_path: Path
+) -> None:
+    running = Fleet(tmp_path, postgres_url, **bucket.environment)
+    try:
+        running.server.start()
+        running.add()
+        until(lambda: len(running.living()) == 2, 60)
+        media_id = running.server.upload(clips.plain(14, name="pieces.mp4"))
+        until(lambda: ready(running, media_id), 60)
+        made = [
+            row
+            for task in tasks.of_media(running.database, media_id)
+            for row in attempts.of_task(running.database, task.id)
+        ]
+        assert {row.worker_id for row in made} == {row.id for row in running.living()}
+    finally:
+        running.stop()
+
+
 def test_runs_go_on_without_the_server_that_began_them(bucket: ObjectStore, postgres_url: str, tmp_path: Path) -> None:
     with fleet(tmp_path, postgres_url, 1, **bucket.environment) as running:
         media_id = running.server.upload(clips.plain(14, name="pieces.mp4"))

@@ -153,7 +153,7 @@ class Orders:
         with self._wakeups.expect(work.key_of(order.id, name)) as woken:
             while True:
                 state = await self._ask_database(work.look, order.id, name)
-                if state.task_status == "cancelled":
+                if state.task_status in (None, "cancelled"):
                     raise _cancelled(order.id)
                 if state.status == "completed":
                     return
