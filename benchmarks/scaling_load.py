@@ -49,6 +49,8 @@ class Costs:
         base: asked for an upload, whatever its length; without looks for work.
         piece: asked for each of its pieces.
         shown: what of `piece` shows what there is so far, in the turn of changes.
+        shown_base: the same of `base`, all but the first showing. As `base` it is what a line through the measured
+            uploads has at no pieces, and may be less than nothing.
         beat: asked by each process with each heartbeat.
         report: asked with each report of a running piece.
         page: asked with each look of an open page.
@@ -65,6 +67,7 @@ class Costs:
     base: Asked = Asked()
     piece: Asked = Asked()
     shown: Asked = Asked()
+    shown_base: Asked = Asked()
     beat: Asked = Asked()
     report: Asked = Asked()
     page: Asked = Asked()
@@ -91,6 +94,7 @@ class Costs:
         piece = _combined(asked[1], asked[0], 1 / pieces, -1 / pieces)
         base = _combined(asked[0], piece, 1, -small["pieces"])
         shows = [_asked(one["transactions"], given, only=("tasks.show",)) for one in (small, large)]
+        shown = _combined(shows[1], shows[0], 1 / pieces, -1 / pieces)
         batch = found["reality"]["batches"]["1"]
         steps = sum(9 + len(one["pieces_ms"]) for one in batch["uploads"]) - 4 * len(batch["uploads"])
         waits_s = max(0.0, found["reality"]["waiting"]["server_cpu_s_a_second"] / 4)
@@ -107,7 +111,8 @@ class Costs:
         return cls(
             base=base,
             piece=piece,
-            shown=_combined(shows[1], shows[0], 1 / pieces, -1 / pieces),
+            shown=shown,
+            shown_base=_combined(shows[0], shown, 1 - 1 / shows[0].telling, -small["pieces"]),
             beat=_combined(idle, Asked(), 1 / beats, 0),
             report=_asked(reported, given, keep=True),
             page=_asked(found["page"], given, keep=True),

@@ -301,7 +301,7 @@ class Simulation:
         needed = sum(piece.role in ("first", "sound") for branch in job.branches for piece in branch.pieces)
         upload = Upload(job, self.now, len(job.branches), needed)
         self._open += 1
-        self._ask_database(self._costs.base)
+        self._ask_database(self._costs.base, shown=self._costs.shown_base)
         self._drive(self._costs.steps)
         self.found.requests += job.requests
         # An event, a run, an invoked run for each branch, and its first call.
@@ -365,7 +365,7 @@ class Simulation:
 
     def _woken(self, lanes: set[str]) -> None:
         """Workers look, all at once: of those without room some hold the first row while those with room look."""
-        for lane in lanes:
+        for lane in sorted(lanes):
             free = len(self._room(lane))
             if not free:
                 continue
@@ -431,7 +431,7 @@ class Simulation:
         self._threads[worker] -= threads
         self._in_tick["claims"] += 1
         if part.step == "piece":
-            self._ask_database(self._costs.piece, apart=True)
+            self._ask_database(self._costs.piece, shown=self._costs.shown)
             self._drive(1)
         holding_s = self._path_s("holding") if part.step != "plan" else 0.0
         self._at(self.now + holding_s, self._freed, worker, part)
@@ -480,16 +480,15 @@ class Simulation:
 
     # What is shared
 
-    def _ask_database(self, asked: Asked, times: float = 1.0, *, apart: bool = False) -> None:
+    def _ask_database(self, asked: Asked, times: float = 1.0, *, shown: Asked | None = None) -> None:
         setup, given = self._setup, self._costs.given
         times *= setup.thin
         telling, telling_s = asked.telling, asked.telling_s
-        if apart and setup.show_apart:
-            telling, telling_s = telling - self._costs.shown.telling, telling_s - self._costs.shown.telling_s
+        if shown is not None and setup.show_apart:
+            telling, telling_s = telling - shown.telling, telling_s - shown.telling_s
         self._in_tick["transactions"] += asked.transactions * times
         self._shared["database"].add(asked.backend_s * times, asked.transactions * times)
-        # Time in the turn grows with that of its statements.
-        self._shared["changes"].add(max(0.0, telling_s) * times, max(0.0, telling) * times)
+        self._shared["changes"].add(telling_s * times, telling * times)
         notified = asked.notifying * times
         commit_s = _NO_DISK_S if setup.notify_apart else given.get("commit_ms", 0.0) / 1000
         self._shared["notifications"].add(notified * commit_s, notified)

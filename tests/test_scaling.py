@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +47,23 @@ def test_the_same_seed_gives_the_same_day_and_another_seed_another() -> None:
 
 
 @pytest.mark.slow
+def test_a_seed_gives_the_same_day_in_every_process() -> None:
+    said = set()
+    for hashes in ("1", "2"):
+        command = [sys.executable, "-c", _ONE_DAY]
+        environment = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": os.pathsep.join(sys.path)}
+        said.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(said) == 1
+
+
+_ONE_DAY = """
+from benchmarks.scaling_load import Costs
+from benchmarks.scaling_simulation import Setup, Simulation
+print(Simulation(Setup(workers=20, cores=4, uploads_a_day=3000, days=0.1), Costs.read()).run().ready_s)
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("cores", "load"), [(1, 0.6), (4, 0.7)])
 def test_without_anything_shared_the_waits_are_those_of_queueing_theory(cores: int, load: float) -> None:
     setup = Setup(workers=1, cores=cores, uploads_a_day=cores * load / 60 * 86400, days=40 / cores, flat=True)
@@ -76,14 +96,13 @@ def test_its_constants_come_from_the_measured_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_each_change_relieves_what_it_is_for() -> None:
     costs = Costs.read()
-    large = Setup(workers=80, cores=4, uploads_a_day=9000, days=0.05, flat=True)
+    large = Setup(workers=80, cores=4, uploads_a_day=9000, days=0.02, flat=True)
 
     def mean(name: str, **changed: object) -> float:
         return Simulation(Setup(**{**vars(large), **changed}), costs).run().mean[name]
 
     as_it_is = {name: mean(name) for name in ("database", "changes", "notifications", "servers")}
     for name, changed in (
-        ("database", {"look_fits": True}),
         ("database", {"wake_one": True}),
         ("database", {"report_every_s": 5.0}),
         ("database", {"beat_every_s": 10.0}),
@@ -94,6 +113,9 @@ def test_each_change_relieves_what_it_is_for() -> None:
         ("servers", {"servers": 2}),
     ):
         assert mean(name, **changed) < as_it_is[name], (name, changed)
+    # Who has no room looks for nothing, so this shows where there is none.
+    full = {"workers": 40, "cores": 1, "uploads_a_day": 30_000}
+    assert mean("database", look_fits=True, **full) < mean("database", **full)
 
 
 def test_a_source_is_fetched_less_often_where_its_pieces_stay() -> None:
