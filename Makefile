@@ -77,6 +77,8 @@ bench: setup
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/gif.py
 	$(BIN)/python benchmarks/codec_rates.py
+	$(BIN)/python benchmarks/scaling.py --quick
+	$(BIN)/python benchmarks/scaling.py --compare
 
 # Remove what the other targets made.
 clean:

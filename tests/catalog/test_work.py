@@ -48,7 +48,7 @@ class Member:
         return self._membership._beat()
 
     def claim(self, needs: str = "cpu") -> Claim | None:
-        return work.claim(self.database, self.id, lambda needed, _required: needed == needs)
+        return work.claim(self.database, self.id, [needs], lambda required: required != "nothing")
 
 
 @pytest.fixture
@@ -154,6 +154,22 @@ def test_an_answer_that_was_lost_may_be_asked_for_again(
     work.ask(database, task_id, [Wish("one", "cpu", 1)])
     assert members[0].claim() is None
     assert work.look(database, task_id, "one").status == "completed"
+
+
+def test_a_worker_that_looks_hides_nothing_from_another(postgres: sa.Engine, tmp_path: Path) -> None:
+    """Neither what it has no place for, nor what it cannot do."""
+    tasks.create(postgres, read_order({"id": "task_1", "kind": "image", "input": "x"}, "run_1"))
+    work.ask(postgres, "task_1", [Wish("hard", "cpu", 1, ("nothing",)), Wish("say", "speech", 2)])
+    (tmp_path / "a").mkdir()
+    other = Member(postgres, tmp_path / "a")
+
+    def asked(required: str) -> bool:
+        # While the one who cannot do it looks at the first, the other one wants the second.
+        assert other.claim("speech") is not None
+        return False
+
+    assert work.claim(postgres, "wrk_1", ["cpu"], asked) is None
+    assert work.claim(postgres, other.id, ["cpu"], lambda _required: True) is not None
 
 
 def test_a_failure_is_told_once_and_then_the_piece_can_be_asked_for_again(

@@ -196,7 +196,10 @@ def show(
     Returns:
         False when another edition was published meanwhile: then this one may be older than it.
     """
-    with changes.telling(database) as connection:
+    with database.connect() as connection:
+        shown = connection.scalar(sa.select(tasks.c.output.is_not(None)).where(tasks.c.id == task_id))
+    # Only the first time is told of, and who tells waits for all others who do.
+    with database.begin() if shown else changes.telling(database) as connection:
         open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
         here = connection.execute(open_).one_or_none()
         if here is None:
@@ -204,7 +207,7 @@ def show(
         if not published.put(connection, task_id, made_from, texts):
             return False
         connection.execute(tasks.update().where(tasks.c.id == task_id).values(output=dict(output)))
-        if here.output is None:
+        if here.output is None and not shown:
             _tell_usable(connection, task_id)
     return True
 

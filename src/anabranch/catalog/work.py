@@ -25,7 +25,7 @@ from anabranch.database import insert_once, notify
 from anabranch.workers import living
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 Json = Any
 
@@ -134,23 +134,34 @@ def look(database: sa.Engine, task_id: str, piece: str) -> State:
     return State("failed", status, row.error)
 
 
-def claim(database: sa.Engine, worker_id: str, fits: Callable[[str, str], bool]) -> Claim | None:
+def claim(database: sa.Engine, worker_id: str, needs: Collection[str], can: Callable[[str], bool]) -> Claim | None:
     """Begin an attempt at what is due first of all that fits. None when nothing does.
 
     Args:
         database: holds the catalog.
         worker_id: who claims it.
-        fits: whether this worker has room for what needs these places, and can do what requires this.
+        needs: for which of them this worker has places.
+        can: whether it can do what requires this.
     """
-    passed: set[tuple[str, str]] = set()
+    passed: set[str] = set()
+    while True:
+        found = _claim(database, worker_id, needs, can, passed)
+        if found is None or isinstance(found, Claim):
+            return found
+        passed.add(found)
+
+
+def _claim(
+    database: sa.Engine, worker_id: str, needs: Collection[str], can: Callable[[str], bool], passed: Collection[str]
+) -> Claim | str | None:
+    """The claim, or what it requires that this worker cannot do: let go at once, so that another one sees it."""
     with database.begin() as connection:
         while True:
-            row = connection.execute(_next(passed)).first()
+            row = connection.execute(_next(needs, passed)).first()
             if row is None:
                 return None
-            if not fits(row.needs, row.requires):
-                passed.add((row.needs, row.requires))
-                continue
+            if not can(row.requires):
+                return str(row.requires)
             this = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
             if _is_done(connection, row.task_id, row.piece):
                 # It was done between a look at it and the asking for it.
@@ -165,11 +176,11 @@ def claim(database: sa.Engine, worker_id: str, fits: Callable[[str, str], bool])
             return Claim(row.task_id, row.piece, row.needs, worker_id, attempt, row.arguments)
 
 
-def _next(passed: set[tuple[str, str]]) -> sa.Select[Any]:
+def _next(needs: Collection[str], passed: Collection[str]) -> sa.Select[Any]:
     waits = work.c.worker_id.is_(None) & work.c.error.is_(None)
-    others = [~((work.c.needs == needs) & (work.c.requires == requires)) for needs, requires in passed]
-    in_turn = sa.select(work).where(waits, *others).order_by(work.c.due_at, work.c.place, work.c.task_id).limit(1)
-    # Two workers that look at once see different rows.
+    fits = waits & work.c.needs.in_(needs) & work.c.requires.not_in(passed)
+    in_turn = sa.select(work).where(fits).order_by(work.c.due_at, work.c.place, work.c.task_id).limit(1)
+    # Two workers that look at once see different rows: so none may hold one that it has no place for.
     return in_turn.with_for_update(skip_locked=True)
 
 

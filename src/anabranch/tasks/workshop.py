@@ -31,6 +31,7 @@ from anabranch.database import is_transient, persist
 from anabranch.errors import AnabranchError, ResourceError
 from anabranch.media.process import Cancelled, CancelToken, Tape
 from anabranch.tasks import capabilities, turns
+from anabranch.tasks.kinds import KINDS
 from anabranch.tasks.showcase import store
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ _TIDY_EVERY_S = 10.0
 # To list a bucket costs; what lies there unnamed hurts nobody.
 _FIRST_SWEEP_S, _SWEEP_EVERY_S = 3600.0, 24 * 3600.0
 KEPT_FREE_BYTES = 64 << 20
+# What this version knows how to give a place to.
+_NEEDS = (turns.NET, turns.JOIN, "cpu", "rungs", "speech", *(f"urgent {kind}" for kind in KINDS))
 _MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -165,12 +168,16 @@ class Workshop:
     async def _claim(self) -> Claim | None:
         if not await asyncio.to_thread(self._has_room):
             return None
-        return await asyncio.to_thread(persist, work.claim, self._database, self._membership.id, self._fits)
+        needs = [name for name in _NEEDS if self._has_place(name)]
+        me = self._membership.id
+        return await asyncio.to_thread(persist, work.claim, self._database, me, needs, self._can) if needs else None
 
-    def _fits(self, needs: str, requires: str) -> bool:
+    def _has_place(self, needs: str) -> bool:
         limits = turns.places(needs, self._tools.cpu_slots, _MEMORY_BYTES)
-        free = all(self._held[key] < limit for key, limit in limits.items())
-        return free and capabilities.can(self._capabilities, requires.split())
+        return all(self._held[key] < limit for key, limit in limits.items())
+
+    def _can(self, requires: str) -> bool:
+        return capabilities.can(self._capabilities, requires.split())
 
     def _has_room(self) -> bool:
         """Whether there is room on the disk. Without, others do the work; who is alone says of what it fails."""
