@@ -14,6 +14,7 @@ import fastapi
 import inngest
 import inngest.fast_api
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from anabranch import clock, engines, migrations, webhooks
 from anabranch.catalog import keys, work
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 APP_ID = "anabranch"
 _THREADS = 32
+_ANNOUNCED_WITHIN_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -122,8 +124,11 @@ async def open_app(
         await engine.start()
         try:
             async with working(parts, works=works, drain_s=drain_s if settings.drain_s is None else settings.drain_s):
-                await _announce_first(app)
-                yield app
+                announcing = asyncio.create_task(_keep_announcing(app))
+                try:
+                    yield app
+                finally:
+                    announcing.cancel()
         finally:
             await engine.stop()
             # Not in the loop: the heartbeat may be waiting for it.
@@ -291,13 +296,15 @@ def signing_key(settings: Settings, database: sa.Engine) -> str:
     return settings.signing_key or keys.secret(database, "signing_key", new_signing_key)
 
 
-async def _announce_first(app: App) -> None:
-    """Hand over the webhooks that an earlier process has left, if the engine can be reached yet."""
-    try:
-        await app.announce()
-    except ResourceError as error:
-        # They are handed over with the next ones, and whoever has started this waits for more than them.
-        _log.warning("webhooks wait", error=str(error))
+async def _keep_announcing(app: App) -> None:
+    """Hand over the webhooks that workers have written, or that a process left that is gone."""
+    while True:
+        try:
+            await app.announce()
+        except (ResourceError, SQLAlchemyError) as error:
+            # They are handed over the next time.
+            _log.warning("webhooks wait", error=str(error)[:300])
+        await asyncio.sleep(_ANNOUNCED_WITHIN_S)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 # As long as SQLite is told to wait for its writer. Whoever waits longer than this waits for somebody who is stuck.
 _LOCK_TIMEOUT_MS = 30_000
-_POSTGRES: dict[str, Any] = {
+CONNECTING: dict[str, Any] = {
     "application_name": "anabranch",
     "connect_timeout": 10,
     # A server that vanished without a word is noticed within a minute, also by who only listens.
@@ -65,7 +65,7 @@ _POSTGRES: dict[str, Any] = {
     "tcp_user_timeout": 60_000,
     # A process that stops in the middle of a transaction must not keep its locks.
     "options": f"-c lock_timeout={_LOCK_TIMEOUT_MS} -c statement_timeout=300000"
-    " -c idle_in_transaction_session_timeout=60000",
+    " -c idle_in_transaction_session_timeout=15000",
 }
 # SQLSTATEs after which the same may well succeed: the connection was lost, the transaction lost a race, the server
 # shuts down, starts, changes places with its standby, or is full of connections.
@@ -287,7 +287,7 @@ def _options(address: sa.URL) -> dict[str, Any]:
         "pool_recycle": 1800,
         # Each statement sees what was committed before it: whoever waited for a lock looks at what is there now.
         "isolation_level": "READ COMMITTED",
-        "connect_args": {name: value for name, value in _POSTGRES.items() if name not in address.query},
+        "connect_args": {name: value for name, value in CONNECTING.items() if name not in address.query},
     }
 
 
@@ -373,6 +373,12 @@ def now_ms(connection: sa.Connection) -> int:
     if connection.dialect.name != "postgresql":
         return clock.now_ms()
     return int(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp()) * 1000")))
+
+
+def be_brief(connection: sa.Connection) -> None:
+    """Let this transaction wait for no lock for longer than a second: what it does is tried again soon."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
 
 
 def notify(connection: sa.Connection, key: str | tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from anabranch.api.server import create_api
 from anabranch.app import open_app
 from anabranch.catalog import keys
 from anabranch.errors import SetupError
+from anabranch.stopping import told_to_stop
 from anabranch.web.pages import add_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anabranch.app import App
     from anabranch.settings import Settings
@@ -63,12 +65,29 @@ async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool
                 timeout_graceful_shutdown=3,
                 timeout_keep_alive=65,
             )
-            server = uvicorn.Server(config)
+            server = _Server(config)
             syncing = asyncio.create_task(_sync(app, app_urls))
-            try:
-                await server.serve(sockets=[listener])
-            finally:
-                syncing.cancel()
+            with told_to_stop() as stop:
+                stopping = asyncio.create_task(server.stop_when(stop))
+                try:
+                    await server.serve(sockets=[listener])
+                finally:
+                    syncing.cancel()
+                    stopping.cancel()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to others: it would end the process before its work is handed over."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them."""
+        yield
+
+    async def stop_when(self, stop: asyncio.Event) -> None:
+        """End what is being answered, and then the serving."""
+        await stop.wait()
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

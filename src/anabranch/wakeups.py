@@ -10,13 +10,13 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
 
-from anabranch.database import CHANNEL
+from anabranch.database import CHANNEL, CONNECTING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -71,8 +71,10 @@ def _set(waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None
     for loop, event in waiting:
         if loop is here:
             event.set()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(event.set)
+        else:
+            # It may have been closed since.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(event.set)
 
 
 @contextmanager
@@ -103,12 +105,12 @@ class _Listener(threading.Thread):
         while not self._stopped.is_set():
             try:
                 self._listen()
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is listened again)
                 _log.warning("listening ended", error=str(error)[:300], again_in_s=_AGAIN_AFTER_S)
                 self._stopped.wait(_AGAIN_AFTER_S)
 
     def _listen(self) -> None:
-        with psycopg.connect(self._address, autocommit=True, application_name="anabranch listener") as connection:
+        with psycopg.connect(self._address, autocommit=True, **CONNECTING) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             # Whatever was told while nobody listened.
             self._wakeups.wake_all()

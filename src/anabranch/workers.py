@@ -7,17 +7,20 @@ whose work has been taken up, and whatever it still wants to write is refused by
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import socket
 import threading
+import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
 
-from anabranch.database import CONSTRAINT_NAMES, Timestamp, is_transient, now_ms
+from anabranch.database import CONSTRAINT_NAMES, Timestamp, is_transient, now_ms, open_database
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ workers = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
-    # its home folder, which only one process at a time has
+    # the token in its home folder, which only one process at a time has
     sa.Column("home", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
     # active, draining (it takes nothing new), left, or lost (it fell silent)
@@ -99,48 +102,61 @@ class Membership:
         address: str | None = None,
     ) -> None:
         self._database = database
-        self._home = home.absolute()
+        self._home = home
+        self._token = _token_of(home)
         self._capabilities = capabilities
         self._lease_s = lease_s
         self._address = address
         self._status = "active"
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="anabranch-heartbeat", daemon=True)
-        # Called in a thread of their own making: when this process was taken for lost, and after each beat.
+        # Connections of its own: when all others are waiting for something, a beat must still come through.
+        self._own = open_database(database.url.render_as_string(hide_password=False))
+        self._threads = [
+            threading.Thread(target=work, name=f"anabranch-{name}", daemon=True)
+            for name, work in (("heartbeat", self._beat_on), ("lookout", self._look_on))
+        ]
+        # Since when this process has not been asleep, or cut off: who was cannot say of others that they were silent.
+        self._awake_since = self._beaten_at = time.monotonic()
+        # Called in a thread of their own: when this process was taken for lost, and again and again.
         self.when_lost: list[Callable[[], None]] = []
         self.with_each_beat: list[Callable[[], None]] = []
         self.id = self._enter()
 
     def start(self) -> None:
         """Begin to beat, once everybody who wants to be called has said so."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def drain(self) -> None:
         """Say that this process takes nothing new."""
         self._status = "draining"
-        self._beat()
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            self._beat()
 
     def leave(self) -> None:
         """Say that this process is going. What it still holds is free for others."""
         if self._stopped.is_set():
             return
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(self._lease_s)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(self._lease_s)
         try:
-            with self._database.begin() as connection:
+            with self._own.begin() as connection:
                 ended = {"status": "left", "ended_at": now_ms(connection)}
                 connection.execute(workers.update().where(workers.c.id == self.id, _LIVING).values(ended))
         except sa.exc.SQLAlchemyError as error:
             # It is seen soon enough.
             _log.warning("could not say goodbye", error=str(error)[:200])
+        finally:
+            self._own.dispose()
 
     def _enter(self) -> str:
         worker_id = new_id("wrk")
-        with self._database.begin() as connection:
+        with self._own.begin() as connection:
             now = now_ms(connection)
             # Whoever had this home before is gone: it has a lock.
-            gone = (workers.c.host == socket.gethostname()) & (workers.c.home == str(self._home))
+            gone = workers.c.home == self._token
             lost = {"status": "lost", "ended_at": now}
             connection.execute(workers.update().where(gone, _LIVING).values(lost))
             connection.execute(workers.delete().where(workers.c.ended_at < now - _REMEMBERED_MS))
@@ -149,7 +165,7 @@ class Membership:
                     id=worker_id,
                     host=socket.gethostname(),
                     pid=os.getpid(),
-                    home=str(self._home),
+                    home=self._token,
                     version=version("anabranch"),
                     status=self._status,
                     capabilities=dict(self._capabilities),
@@ -164,19 +180,33 @@ class Membership:
     def _beat_on(self) -> None:
         while not self._stopped.wait(self._lease_s / _BEATS):
             try:
-                if not self._beat():
+                lives = self._beat()
+                now = time.monotonic()
+                if now - self._beaten_at > self._lease_s / 2:
+                    self._awake_since = now
+                self._beaten_at = now
+                if not lives:
                     before, self.id = self.id, self._enter()
                     _log.warning("taken for lost, goes on under another name", before=before, now=self.id)
                     _call(self.when_lost)
-                self._declare_lost()
-                _call(self.with_each_beat)
-            except sa.exc.SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, the next beat must come)
                 if not is_transient(error):
                     _log.exception("heartbeat failed")
 
+    def _look_on(self) -> None:
+        """Find those who are lost, and take up what they did. Whoever waits here for a lock is not lost for that."""
+        while not self._stopped.wait(self._lease_s / _BEATS):
+            try:
+                if time.monotonic() - self._awake_since > self._lease_s:
+                    self._declare_lost()
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is looked again)
+                if not is_transient(error):
+                    _log.exception("lookout failed")
+            _call(self.with_each_beat)
+
     def _beat(self) -> bool:
         """Say that this process lives. False when it was taken for lost meanwhile."""
-        with self._database.begin() as connection:
+        with self._own.begin() as connection:
             seen = {"seen_at": now_ms(connection), "status": self._status, "free_bytes": self._free_bytes()}
             changed = connection.execute(workers.update().where(workers.c.id == self.id, _LIVING).values(seen))
         return bool(changed.rowcount)
@@ -187,14 +217,24 @@ class Membership:
     def _declare_lost(self) -> None:
         with self._database.begin() as connection:
             now = now_ms(connection)
-            silent = workers.c.seen_at < now - int(self._lease_s * 1000)
-            found = list(connection.execute(sa.select(workers.c.id, workers.c.host).where(_LIVING, silent)))
+            silent = (workers.c.seen_at < now - int(self._lease_s * 1000)) & (workers.c.id != self.id)
+            # One that was frozen in the middle of its beat holds its row: its connection is ended soon.
+            seen = sa.select(workers.c.id, workers.c.host).where(_LIVING, silent).with_for_update(skip_locked=True)
+            found = list(connection.execute(seen))
             if found:
                 ids = [row.id for row in found]
                 lost = {"status": "lost", "ended_at": now}
                 connection.execute(workers.update().where(workers.c.id.in_(ids), _LIVING, silent).values(lost))
         for row in found:
             _log.warning("worker lost", worker=row.id, host=row.host)
+
+
+def _token_of(home: Path) -> str:
+    """What tells a home folder from all others, on whichever host, under whichever path."""
+    path = home / "token"
+    if not path.exists():
+        path.write_text(f"{secrets.token_hex(16)}\n")
+    return path.read_text().strip()
 
 
 def _call(whom: list[Callable[[], None]]) -> None:

@@ -123,7 +123,7 @@ def _serve(app: App, request: fastapi.Request, key: str, whose: str) -> Response
         elsewhere = _redirect(app, key)
         if elsewhere is not None:
             return elsewhere
-    text = published.get(app.database, key) if changing else None
+    text = published.get(app.database, key) if changing or ending == ".vtt" else None
     found = _find(app, key) if text is None else Stored(len(text.text.encode()), str(text.edition))
     version = f"{key} {found.size_bytes}"
     # Two versions of a playlist may be equally long.

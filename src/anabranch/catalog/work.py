@@ -21,8 +21,8 @@ from anabranch.catalog import attempts
 from anabranch.catalog.attempts import NOTHING_RUN
 from anabranch.catalog.tables import attempts as attempt_rows
 from anabranch.catalog.tables import tasks, work
-from anabranch.database import insert_once, notify
-from anabranch.workers import living
+from anabranch.database import be_brief, insert_once, is_transient, notify
+from anabranch.workers import living, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -167,6 +167,9 @@ def _claim(
                 # It was done between a look at it and the asking for it.
                 connection.execute(work.delete().where(this))
                 continue
+            if not connection.scalar(sa.select(sa.exists(living().where(workers.c.id == worker_id)))):
+                # It was taken for lost, and is about to hear of it.
+                return None
             mine = work.update().where(this, work.c.worker_id.is_(None)).values(worker_id=worker_id)
             if not connection.execute(mine).rowcount:
                 # SQLite has no locks on rows: somebody else was quicker.
@@ -222,17 +225,34 @@ def held_by(database: sa.Engine, worker_id: str) -> set[tuple[str, str, int]]:
 
 
 def release_lost(database: sa.Engine) -> int:
-    """Take from workers that are gone what they were doing. Returns how much that was."""
+    """Take from workers that are gone what they were doing. Returns how much that was.
+
+    A worker that was frozen in the middle of a transaction may hold a row of a piece, until its connection is ended:
+    then only that one is passed over until the next time.
+    """
+    gone = work.c.worker_id.is_not(None) & work.c.worker_id.not_in(living())
+    with database.connect() as connection:
+        found = connection.execute(sa.select(work).where(gone)).all()
+    released = 0
+    for row in found:
+        try:
+            released += _take_back(database, row)
+        except sa.exc.DBAPIError as error:
+            if not is_transient(error):
+                raise
+    return released
+
+
+def _take_back(database: sa.Engine, row: sa.Row[Any]) -> int:
     with database.begin() as connection:
-        gone = work.c.worker_id.is_not(None) & work.c.worker_id.not_in(living())
-        found = connection.execute(sa.select(work).where(gone).with_for_update(skip_locked=True)).all()
-        for row in found:
-            this = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
-            connection.execute(work.update().where(this).values(worker_id=None, attempt=None))
-            attempts.interrupt(connection, row.task_id, row.piece, row.attempt)
-        if found:
-            notify(connection, ANYTHING)
-    return len(found)
+        be_brief(connection)
+        held = (work.c.task_id == row.task_id) & (work.c.piece == row.piece) & (work.c.worker_id == row.worker_id)
+        this = held & (work.c.attempt == row.attempt)
+        if not connection.execute(work.update().where(this).values(worker_id=None, attempt=None)).rowcount:
+            return 0
+        attempts.interrupt(connection, row.task_id, row.piece, row.attempt)
+        notify(connection, ANYTHING)
+    return 1
 
 
 def is_held(database: sa.Engine, claim: Claim) -> bool:

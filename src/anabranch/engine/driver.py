@@ -49,6 +49,8 @@ Json = Any
 
 _log = structlog.get_logger(__name__)
 
+# Whoever is woken by others looks again after this time.
+LOOK_AGAIN_S = 30.0
 # How many steps of one run are asked for at once, in the order in which they were met; enough for twice the cores. To
 # ask is to call the function from its first line, and the SDK wakes ten times a second for each call without an answer:
 # a film of 200 chunks would begin with 200 calls past 200 steps each.
@@ -107,7 +109,7 @@ async def drive(around: Surroundings, run_id: str) -> None:
             if not limit.expired():
                 raise
             _log.warning("run took too long", limit_s=limit_s)
-            await cancel(around, run.id)
+            await cancel(around, run.id, driven=True)
 
 
 async def _begun(around: Surroundings, run_id: str) -> Run | None:
@@ -121,7 +123,7 @@ async def _begun(around: Surroundings, run_id: str) -> Run | None:
             limit_s = function.flow.start_timeout_s if function else None
             deadline = None if limit_s is None else run.created_at + int(limit_s * 1000)
             if deadline is not None and clock.now_ms() >= deadline:
-                await cancel(around, run_id)
+                await cancel(around, run_id, driven=True)
                 return None
             await _until(min(at for at in (run.due_at, deadline) if at is not None), woken)
 
@@ -144,9 +146,14 @@ async def end(
     around.wakeups.wake(run.id)
 
 
-async def cancel(around: Surroundings, run_id: str) -> bool:
-    """End the run where it stands. False when it had ended already."""
-    published = await asyncio.to_thread(around.journal.cancel, run_id, list(around.functions.values()))
+async def cancel(around: Surroundings, run_id: str, *, driven: bool = False) -> bool:
+    """End the run where it stands. False when it had ended already.
+
+    Raises:
+        Superseded: this worker ends it as its driver, and is not that any more.
+    """
+    functions = list(around.functions.values())
+    published = await asyncio.to_thread(around.journal.cancel, run_id, functions, driven=driven)
     around.spread(published)
     return run_id in published.cancelled
 
@@ -191,7 +198,7 @@ class _Walk:
                     continue
                 await self._settle_met(answer.ops)
         except StartedTooLate:
-            await cancel(self._around, self._run.id)
+            await cancel(self._around, self._run.id, driven=True)
         finally:
             await _cancel_all(self._settling.values())
 
@@ -380,11 +387,14 @@ def _past(due_at: int) -> bool:
 
 
 async def _until(due_at: int | None, woken: asyncio.Event | None = None) -> None:
-    """Wait until the due time (for ever when None), or until woken."""
-    signal = woken or asyncio.Event()
+    """Wait until the due time (for ever when None), or until woken; then not for long, since a wakeup may be lost."""
     wait_s = None if due_at is None else max(0.0, (due_at - clock.now_ms()) / 1000)
+    if woken is not None:
+        wait_s = LOOK_AGAIN_S if wait_s is None else min(wait_s, LOOK_AGAIN_S)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(signal.wait(), wait_s)
+        # Not wait_for, which may lose a cancelling that comes with the signal.
+        async with asyncio.timeout(wait_s):
+            await (woken or asyncio.Event()).wait()
 
 
 async def _cancel_all(tasks: Iterable[asyncio.Task[Json]]) -> None:

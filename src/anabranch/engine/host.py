@@ -26,6 +26,7 @@ from anabranch.errors import OptionError
 from anabranch.gate import Gate
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
@@ -48,8 +49,6 @@ _BEGINS_FOR_S = 0.1
 
 # How many runs of others are adopted with one beat, so that several who live share them.
 _ADOPTED_AT_ONCE = 200
-# A loop that does not answer for so long is as good as lost.
-_BEAT_WITHIN_S = 10.0
 
 
 class Engine:
@@ -84,6 +83,7 @@ class Engine:
         self._publishing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Semaphore(_BEGINNING_AT_ONCE)
         self._stopping = False
+        self._adopting: concurrent.futures.Future[None] | None = None
         self.journal = Journal(database, lambda: membership.id)
         membership.with_each_beat.append(self._adopt_soon)
         membership.when_lost.append(self._let_go_soon)
@@ -249,7 +249,9 @@ class Engine:
                     raise KeyError(run_id)
                 if run.ended_at is not None:
                     return run
-                await woken.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(driver.LOOK_AGAIN_S):
+                        await woken.wait()
                 woken.clear()
 
     async def drained(self) -> None:
@@ -331,8 +333,8 @@ class Engine:
             self._start_later(run_id)
 
     def _adopt_soon(self) -> None:
-        if not self._stopping:
-            asyncio.run_coroutine_threadsafe(self._adopt(), self._loop).result(_BEAT_WITHIN_S)
+        if not self._stopping and (self._adopting is None or self._adopting.done()):
+            self._adopting = asyncio.run_coroutine_threadsafe(self._adopt(), self._loop)
 
     async def _follow_abandoned(self) -> None:
         with self._wakeups.expect(ABANDONED) as abandoned:
@@ -346,8 +348,8 @@ class Engine:
         self._loop.call_soon_threadsafe(self._let_go)
 
     def _let_go(self) -> None:
-        for driving in list(self._driving.values()):
-            driving.cancel()
+        for one in [*self._starting.values(), *self._driving.values()]:
+            one.cancel()
 
     async def _load_apps(self) -> None:
         """Know the functions that apps have registered, here or with another process."""
@@ -391,7 +393,7 @@ class Engine:
             while True:
                 await told.wait()
                 told.clear()
-                run = await asyncio.to_thread(self.journal.run, run_id)
+                run = await asyncio.to_thread(persist, self.journal.run, run_id)
                 if run is None or run.ended_at is not None:
                     driving.cancel()
 

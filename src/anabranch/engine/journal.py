@@ -198,11 +198,22 @@ class Journal:
                 found.append(run.id)
         return found
 
-    def cancel(self, run_id: str, functions: Iterable[Function]) -> Published:
-        """End a run that has not ended, and say so."""
+    def cancel(self, run_id: str, functions: Iterable[Function], *, driven: bool = False) -> Published:
+        """End a run that has not ended, and say so.
+
+        Args:
+            run_id: the run.
+            functions: those that may listen to that.
+            driven: whether it is for this worker to say, since it drives the run.
+
+        Raises:
+            Superseded: it is not.
+        """
         registered = list(functions)
         with self._database.begin() as connection:
             admission.take_turns(connection, registered)
+            if driven:
+                self._check_driven(connection, run_id)
             published = self._cancel(connection, run_id, registered)
             _notify(connection, published)
         return published
@@ -441,8 +452,13 @@ class Journal:
         return bool(changed.rowcount)
 
     def fail_attempt(self, run_id: str, step_id: str, error: Mapping[str, Json], retry_at: int) -> int:
-        """Note that an attempt at a step failed and when the next one is due. Returns the failures so far."""
+        """Note that an attempt at a step failed and when the next one is due. Returns the failures so far.
+
+        Raises:
+            Superseded: another worker drives the run.
+        """
         with self._database.begin() as connection:
+            self._check_driven(connection, run_id)
             failures: int = connection.execute(
                 steps.update()
                 .where(steps.c.run_id == run_id, steps.c.id == step_id, steps.c.status == "pending")

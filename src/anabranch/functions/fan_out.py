@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import inngest
 
 from anabranch.catalog import media, tasks
 from anabranch.catalog.branches import BRANCHES
+from anabranch.database import persist
 from anabranch.functions.process_task import read_order
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def create(
         media_id = failed["event"]["data"].get("mediaId")
         if isinstance(media_id, str):
             error = {"code": "fan_out_failed", "message": failed["error"]["message"], "retryable": False}
-            media.fail(database, media_id, error)
+            await asyncio.to_thread(persist, media.fail, database, media_id, error)
             await announce()
 
     @client.create_function(
@@ -95,7 +97,7 @@ def create(
 
         async def assemble() -> dict[str, Json]:
             await caption(upload.media_id)
-            record = _assemble(database, upload.media_id, bodies, failures)
+            record = await asyncio.to_thread(persist, _assemble, database, upload.media_id, bodies, failures)
             await announce()
             return record
 
@@ -142,7 +144,7 @@ def create_close(
         await ctx.step.sleep("deletion", _DELETED_WITHIN)
 
         async def close() -> None:
-            _close(database, upload.media_id, ids)
+            await asyncio.to_thread(persist, _close, database, upload.media_id, ids)
             await announce()
 
         await ctx.step.run("close", close)

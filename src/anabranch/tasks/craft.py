@@ -5,6 +5,8 @@ Plans and results are rows: whoever does the next step may be another process, o
 
 from __future__ import annotations
 
+import contextlib
+import json
 import mimetypes
 import shutil
 from dataclasses import asdict, replace
@@ -196,12 +198,18 @@ class Craft:
             enter(connection, task, output, told)
 
         # Cancelled while it was joined, or joined by somebody else: whoever did that sweeps.
-        if persist(tasks.complete, self._database, task.id, told, desk.texts, entering):
+        if persist(tasks.complete, self._database, task.id, told, desk.texts, entering) or self._is_ours(task, told):
             # From here on what was stored is named.
             desk.saved.clear()
             store(self._database, self._tools.storage, task.id)
             self.keeping.finish(task, told)
         return told
+
+    def _is_ours(self, task: Task, told: dict[str, Json]) -> bool:
+        """Whether the task ended with this output: it was heard the first time, and the answer was lost."""
+        ended = persist(tasks.get, self._database, task.id)
+        output = (ended.output if ended is not None else None) or {}
+        return bool(told["files"]) and output.get("files") == json.loads(json.dumps(told["files"]))
 
     def _results(self, task: Task) -> list[dict[str, Json]]:
         """What the pieces came to, in the order of the plan."""
@@ -240,6 +248,8 @@ class Craft:
             return do(desk)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                scratch.parent.rmdir()
 
     def _tell(self, output: Output) -> dict[str, Json]:
         """The output as clients see it."""

@@ -38,7 +38,12 @@ class Keeping:
 
     def finish(self, task: Task, output: dict[str, Json]) -> None:
         """Of a task that was completed: remove all that is not part of its output, and what its forerunners left."""
-        self._sweep(prefix_of(task), set(_keys_of(output["files"])))
+        there = list(self._storage.keys(f"{prefix_of(task)}/"))
+        # Read after that: captions may have come meanwhile, from who was quicker.
+        now = tasks.get(self._database, task.id)
+        kept = {*_keys_of(output["files"]), *_keys_of((now.output if now is not None else None) or {})}
+        kept |= {text.key for text in published.since(self._database, task.id, 0)}
+        self._storage.delete_all([key for key in there if key not in kept])
         if task.media_id is None or named(task.ref) is None:
             return
         for other in tasks.of_media(self._database, task.media_id):

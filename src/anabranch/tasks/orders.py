@@ -165,7 +165,8 @@ class Orders:
                     await self._ask_database(self._check_anybody_can, order.id, name)
                     asked_at = time.monotonic()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _LOOK_AGAIN_S)
+                    async with asyncio.timeout(_LOOK_AGAIN_S):
+                        await woken.wait()
                 woken.clear()
 
     def _ask(self, database: sa.Engine, order: Task, wanted: str | Wish) -> None:

@@ -81,6 +81,7 @@ class Sources:
                     source.forget(address, self._folder)
                 else:
                     self._storage.forget(key, self._folder)
+            self._locks.pop(address, None)
 
     def _fetch(self, address: str) -> Path:
         path = self._fetched.get(address)

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 import structlog
 
 from anabranch import workers
@@ -36,8 +37,6 @@ from anabranch.tasks.showcase import store
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import sqlalchemy as sa
 
     from anabranch.catalog.work import Claim
     from anabranch.media.ffmpeg import Ffmpeg
@@ -131,7 +130,8 @@ class Workshop:
                 self._freed.clear()
                 await self._claim_all()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(_first(woken, self._freed), _LOOK_AGAIN_S)
+                    async with asyncio.timeout(_LOOK_AGAIN_S):
+                        await _first(woken, self._freed)
                 woken.clear()
 
     async def _keep_tidy(self) -> None:
@@ -144,13 +144,16 @@ class Workshop:
         """Begin nothing new, let what is being done end for some seconds, and give the rest back."""
         self._closing = True
         self._freed.set()
-        if self._tasks and drain_s:
-            await asyncio.wait(self._tasks, timeout=drain_s)
-        self.stop_all()
+        try:
+            if self._tasks and drain_s:
+                await asyncio.wait(self._tasks, timeout=drain_s)
+        finally:
+            # Also when it is told a second time, and does not get to what follows.
+            self.stop_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._craft.sources.tidy, self._database)
-        self._threads.shutdown(wait=True)
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
 
     def stop_all(self) -> None:
         """Stop what is being done. Any thread may say so."""
@@ -161,7 +164,10 @@ class Workshop:
         """Begin all for which there is a place."""
         try:
             while not self._closing and (claim := await self._claim()):
-                self._begin(claim)
+                if self._closing:
+                    await asyncio.to_thread(persist, work.release, self._database, claim)
+                else:
+                    self._begin(claim)
         except Exception:  # noqa: BLE001  (whatever it is, it is tried again)
             _log.exception("could not look for work")
 
@@ -180,9 +186,11 @@ class Workshop:
         return capabilities.can(self._capabilities, requires.split())
 
     def _has_room(self) -> bool:
-        """Whether there is room on the disk. Without, others do the work; who is alone says of what it fails."""
-        free = shutil.disk_usage(self._tools.scratch).free
-        return free >= KEPT_FREE_BYTES or sum(bool(row.capabilities) for row in workers.every(self._database)) == 1
+        """Whether there is room on the disk. Without, those who have some do the work; else it fails, and says why."""
+        if shutil.disk_usage(self._tools.scratch).free >= KEPT_FREE_BYTES:
+            return True
+        others = [row for row in workers.every(self._database) if row.capabilities and row.id != self._membership.id]
+        return not any(row.free_bytes >= KEPT_FREE_BYTES for row in others)
 
     def _begin(self, claim: Claim) -> None:
         cancel = CancelToken()
@@ -219,7 +227,8 @@ class Workshop:
                     cancel.cancel()
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopped.wait(), _LOOK_AGAIN_S)
+                    async with asyncio.timeout(_LOOK_AGAIN_S):
+                        await stopped.wait()
                 stopped.clear()
 
     def _attempt(self, claim: Claim, cancel: CancelToken) -> None:
@@ -254,6 +263,9 @@ class Workshop:
             self._throw_away(desk)
             persist(work.release, self._database, claim, reporter.run)
             return
+        except sa.exc.SQLAlchemyError:
+            # What was noted last may have been heard: nothing is removed. The sweep knows what no row names.
+            raise
         except Exception as error:  # noqa: BLE001  (whatever it is, it is noted)
             self._throw_away(desk)
             told = _told(error, claim)
@@ -262,6 +274,9 @@ class Workshop:
             return
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                # The task's, when nothing else is done for it here.
+                scratch.parent.rmdir()
         if not noted:
             _log.warning("another worker has this piece; what was made of it is thrown away")
             self._throw_away(desk)
