@@ -5,7 +5,6 @@ Plans and results are rows: whoever does the next step may be another process, o
 
 from __future__ import annotations
 
-import contextlib
 import json
 import mimetypes
 import shutil
@@ -230,7 +229,7 @@ class Craft:
 
     def _at_desk(self, task: Task, name: str, probe: Probe, given: dict[str, Any], do: Callable[[Desk], T]) -> T:
         """Have something small done at a desk that has no source."""
-        scratch = self._tools.scratch / task.id / f"{name}-{new_id('desk')}"
+        scratch = self._tools.scratch / f"{task.id}.{name}.{new_id('desk')}"
         scratch.mkdir(parents=True)
         desk = Desk(
             source=Path(task.input),
@@ -248,8 +247,6 @@ class Craft:
             return do(desk)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                scratch.parent.rmdir()
 
     def _tell(self, output: Output) -> dict[str, Json]:
         """The output as clients see it."""

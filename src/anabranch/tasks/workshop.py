@@ -23,7 +23,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
 import structlog
 
 from anabranch import workers
@@ -37,6 +36,8 @@ from anabranch.tasks.showcase import store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import sqlalchemy as sa
 
     from anabranch.catalog.work import Claim
     from anabranch.media.ffmpeg import Ffmpeg
@@ -233,7 +234,7 @@ class Workshop:
 
     def _attempt(self, claim: Claim, cancel: CancelToken) -> None:
         started = time.monotonic()
-        scratch = self._tools.scratch / claim.task_id / f"{claim.piece}.{claim.attempt}"
+        scratch = self._tools.scratch / f"{claim.task_id}.{claim.piece}.{claim.attempt}"
         given: dict[str, Any] = {
             "scratch": scratch,
             "attempt": claim.attempt,
@@ -263,10 +264,10 @@ class Workshop:
             self._throw_away(desk)
             persist(work.release, self._database, claim, reporter.run)
             return
-        except sa.exc.SQLAlchemyError:
-            # What was noted last may have been heard: nothing is removed. The sweep knows what no row names.
-            raise
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is noted)
+        except Exception as error:
+            if is_transient(error):
+                # What was noted last may have been heard: nothing is removed. The sweep knows what no row names.
+                raise
             self._throw_away(desk)
             told = _told(error, claim)
             if persist(work.fail, self._database, claim, told, reporter.run):
@@ -274,9 +275,6 @@ class Workshop:
             return
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                # The task's, when nothing else is done for it here.
-                scratch.parent.rmdir()
         if not noted:
             _log.warning("another worker has this piece; what was made of it is thrown away")
             self._throw_away(desk)
