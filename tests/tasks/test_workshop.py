@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.catalog import attempts
+from anabranch.catalog import attempts, tables
 from anabranch.errors import ResourceError, RetriableError
 from anabranch.functions.process_task import read_order
 from anabranch.settings import Settings
@@ -66,3 +66,20 @@ async def test_pieces_outlive_a_join_that_found_no_room(tmp_path: Path, monkeypa
         assert {row.piece for row in attempts.of_task(parts.database, "task_2")} >= {"audio", "chunk-0000"}
         assert len(set(parts.storage.keys("media/")) & made) > 1
         assert (await parts.orders.join(later))["url"].endswith("master.m3u8")
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_a_task_that_an_earlier_version_planned_ends_with_its_plan(tmp_path: Path) -> None:
+    """Such a plan says nothing of what came later, and was made by no attempt that could be found."""
+    with at_work(Settings(home=tmp_path)) as parts:
+        order = read_order({"id": "task_1", "kind": "image", "input": str(clips.plain())}, "run_1")
+        await parts.orders.plan(order)
+        with parts.database.begin() as connection:
+            for table in (tables.work, tables.attempts):
+                connection.execute(table.delete())
+            pieces = [{"name": "render", "arguments": {}, "weight": 1.0, "slot": "cpu", "urgent": True}]
+            connection.execute(tables.plans.update().values(pieces=pieces))
+        assert await parts.orders.plan(order) == {"pieces": [{"name": "render", "optional": False}]}
+        await parts.orders.perform(order, "render")
+        assert (await parts.orders.join(order))["type"] == "image/jpeg"
