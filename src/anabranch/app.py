@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anabranch import clock, engines, migrations, webhooks
 from anabranch.catalog import keys, work
-from anabranch.database import open_database
+from anabranch.database import open_database, stop_waiting
 from anabranch.engine.events import Event
 from anabranch.engine.signing import new_signing_key
 from anabranch.errors import ResourceError, SetupError
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 APP_ID = "anabranch"
 _THREADS = 32
 _ANNOUNCED_WITHIN_S = 5.0
+_PUT_AWAY_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -200,6 +201,8 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
         await asyncio.to_thread(work.release_lost, parts.database)
         yield
     finally:
+        # What is noted after that is noted at once or not at all.
+        asyncio.get_running_loop().call_later(drain_s + _PUT_AWAY_S, stop_waiting)
         await asyncio.to_thread(parts.membership.drain)
         if workshop is not None and running is not None:
             await workshop.close(drain_s)

@@ -46,8 +46,10 @@ async def connect_worker(settings: Settings, worker_id: str | None = None) -> No
         SetupError: `inngest_key_refused`, or what `open_app` raises.
     """
     drain_s = DRAIN_S if settings.drain_s is None else settings.drain_s
-    async with open_app(settings, drain_s=drain_s) as app:
-        with told_to_stop() as stop:
+    # Steps wait for pieces, so what pieces may take to end is in the time that steps have.
+    settings = settings.model_copy(update={"drain_s": 0.0})
+    with told_to_stop() as stop:
+        async with open_app(settings) as app:
             executing = asyncio.create_task(execute(app, worker_id or _name_of(settings), stop))
             await asyncio.wait([executing, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
             # What it holds for longer the server gives to another worker.

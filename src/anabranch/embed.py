@@ -6,6 +6,7 @@ Whichever engine drives the application's Inngest client drives them: Inngest it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,15 @@ from anabranch.settings import read_settings
 from anabranch.storage.files import FileStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from anabranch.app import Parts
     from anabranch.settings import Settings
 
 Json = Any
+
+_ANNOUNCED_WITHIN_S = 5.0
 
 
 class Anabranch:
@@ -47,9 +50,9 @@ class Anabranch:
             self._orders = parts.orders
             self._storage = parts.storage
             self._elsewhere = open_elsewhere(self.settings, parts.database, parts.storage, hears=False)
-            worker = _Worker(parts)
-            worker.start()
-            stack.callback(worker.stop)
+            self._worker = _Worker(parts)
+            self._worker.start()
+            stack.callback(self._worker.stop)
             self._opened = stack.pop_all()
 
     @property
@@ -79,6 +82,17 @@ class Anabranch:
         async def announce() -> None:
             await webhooks.announce(self._database, tell)
 
+        async def tell_from_there(delivery_ids: list[str]) -> None:
+            name = "webhook/delivery.created"
+            told = [inngest.Event(name=name, data={"deliveryId": one}, id=f"{one}.created") for one in delivery_ids]
+            # The client's connections belong to the application's loops.
+            await asyncio.to_thread(client.send_sync, told)
+
+        async def announce_from_there() -> None:
+            await webhooks.announce(self._database, tell_from_there)
+
+        self._worker.announce = announce_from_there
+
         made = build_functions(client, self._database, self._orders, send, announce, self.settings, self._elsewhere)
         return made.all
 
@@ -91,6 +105,10 @@ class Anabranch:
         self._opened.close()
 
 
+async def _nothing() -> None:
+    """Nobody listens before the functions are there."""
+
+
 class _Worker(threading.Thread):
     """Does pieces of tasks in a loop of its own: the requests of an application may have an event loop each."""
 
@@ -99,6 +117,7 @@ class _Worker(threading.Thread):
         self._parts = parts
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
+        self.announce: Callable[[], Awaitable[None]] = _nothing
 
     def run(self) -> None:
         self._loop.run_until_complete(self._work())
@@ -111,4 +130,10 @@ class _Worker(threading.Thread):
 
     async def _work(self) -> None:
         async with working(self._parts):
-            await self._stopped.wait()
+            while not self._stopped.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_ANNOUNCED_WITHIN_S):
+                        await self._stopped.wait()
+                # Webhooks that were written here, or left by somebody who is gone; what cannot be told now is later.
+                with contextlib.suppress(Exception):
+                    await self.announce()

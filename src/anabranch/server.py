@@ -52,28 +52,35 @@ async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool
         settings = settings.model_copy(
             update={"base_url": (settings.base_url or f"http://{settings.host}:{port}").rstrip("/"), "port": port}
         )
-        async with open_app(settings, signed=True, serves=True, works=works) as app:
-            _greet(app)
-            await uploads.resume(app)
-            api = create_api(app)
-            add_pages(api)
-            config = uvicorn.Config(
-                api,
-                log_config=None,
-                access_log=False,
-                # A stream never ends by itself.
-                timeout_graceful_shutdown=3,
-                timeout_keep_alive=65,
-            )
-            server = _Server(config)
-            syncing = asyncio.create_task(_sync(app, app_urls))
-            with told_to_stop() as stop:
-                stopping = asyncio.create_task(server.stop_when(stop))
-                try:
-                    await server.serve(sockets=[listener])
-                finally:
-                    syncing.cancel()
-                    stopping.cancel()
+        # Outside, so that what is put away at the end is not cut short by being told again.
+        with told_to_stop() as stop:
+            await _serve(settings, listener, app_urls, stop, works=works)
+
+
+async def _serve(
+    settings: Settings, listener: socket.socket, app_urls: Sequence[str], stop: asyncio.Event, *, works: bool
+) -> None:
+    async with open_app(settings, signed=True, serves=True, works=works) as app:
+        _greet(app)
+        await uploads.resume(app)
+        api = create_api(app)
+        add_pages(api)
+        config = uvicorn.Config(
+            api,
+            log_config=None,
+            access_log=False,
+            # A stream never ends by itself.
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=65,
+        )
+        server = _Server(config)
+        syncing = asyncio.create_task(_sync(app, app_urls))
+        stopping = asyncio.create_task(server.stop_when(stop))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            syncing.cancel()
+            stopping.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -98,6 +98,7 @@ class _Listener(threading.Thread):
         super().__init__(name="anabranch-listener", daemon=True)
         url = database.url.set(drivername="postgresql")
         self._address = url.render_as_string(hide_password=False)
+        self._options = {name: value for name, value in CONNECTING.items() if name not in url.query}
         self._wakeups = wakeups
         self._stopped = threading.Event()
 
@@ -110,7 +111,7 @@ class _Listener(threading.Thread):
                 self._stopped.wait(_AGAIN_AFTER_S)
 
     def _listen(self) -> None:
-        with psycopg.connect(self._address, autocommit=True, **CONNECTING) as connection:
+        with psycopg.connect(self._address, autocommit=True, **self._options) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             # Whatever was told while nobody listened.
             self._wakeups.wake_all()

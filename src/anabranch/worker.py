@@ -14,7 +14,7 @@ import structlog
 
 from anabranch import migrations, workers
 from anabranch.app import open_app
-from anabranch.database import is_transient, open_database, stop_waiting
+from anabranch.database import is_transient, open_database
 from anabranch.errors import SetupError
 from anabranch.stopping import DRAIN_S, told_to_stop
 
@@ -39,13 +39,10 @@ async def work(settings: Settings) -> None:
         if base_url is None:
             return
         settings = settings.model_copy(update={"base_url": base_url})
-        drain_s = DRAIN_S if settings.drain_s is None else settings.drain_s
-        async with open_app(settings, signed=True, drain_s=drain_s):
+        async with open_app(settings, signed=True, drain_s=DRAIN_S):
             _log.info("worker works", slots=settings.cpu_slots)
             await stop.wait()
             _log.info("worker drains")
-            # What is noted after that is noted at once or not at all.
-            asyncio.get_running_loop().call_later(drain_s, stop_waiting)
 
 
 async def _served_at(settings: Settings, stop: asyncio.Event) -> str | None:
@@ -75,6 +72,12 @@ async def _served_at(settings: Settings, stop: asyncio.Event) -> str | None:
 def _ask(settings: Settings) -> str | None:
     database = open_database(settings.database)
     try:
+        if database.dialect.name == "sqlite":
+            raise SetupError(
+                "database_not_shared",
+                f"A worker shares its database with others, and {settings.database} is for one process.",
+                "Set ANABRANCH_DATABASE_URL to a PostgreSQL; or let `anabranch serve` do the work, as it does alone.",
+            )
         migrations.upgrade(database)
         return settings.base_url or workers.served_at(database)
     finally:

@@ -127,6 +127,11 @@ class Membership:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def draining(self) -> bool:
+        """Whether this process takes nothing new."""
+        return self._status == "draining"
+
     def drain(self) -> None:
         """Say that this process takes nothing new."""
         self._status = "draining"

@@ -211,6 +211,13 @@ def _ended(running: Fleet, task_id: str) -> Any:
     return task if task["status"] in ("completed", "failed") else None
 
 
+def test_a_worker_without_a_database_that_can_be_shared_says_so(tmp_path: Path) -> None:
+    worker = Worker(tmp_path / "home", {}).start()
+    assert worker.process is not None
+    assert worker.process.wait(30) == 1
+    assert "database_not_shared: A worker shares its database with others" in worker.log.read_text()
+
+
 def test_a_worker_waits_for_a_server_and_for_the_database(
     bucket: ObjectStore, postgres_url: str, tmp_path: Path
 ) -> None:

@@ -15,13 +15,13 @@ def worker(engine: WhichEngine = None) -> None:
 
     log_for_machines()
     settings = read_settings() if engine is None else read_settings(engine=engine)
-    if settings.engine == "inngest":
-        from anabranch.connect_worker import connect_worker
+    # Told twice: what is being done is left to others.
+    with contextlib.suppress(asyncio.CancelledError):
+        if settings.engine == "inngest":
+            from anabranch.connect_worker import connect_worker
 
-        asyncio.run(connect_worker(settings))
-    else:
-        from anabranch.worker import work
+            asyncio.run(connect_worker(settings))
+        else:
+            from anabranch.worker import work
 
-        # Told twice: what is being done is left to others.
-        with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(work(settings))

@@ -333,7 +333,9 @@ class Engine:
             self._start_later(run_id)
 
     def _adopt_soon(self) -> None:
-        if not self._stopping and (self._adopting is None or self._adopting.done()):
+        if self._stopping or self._membership.draining:
+            return
+        if self._adopting is None or self._adopting.done():
             self._adopting = asyncio.run_coroutine_threadsafe(self._adopt(), self._loop)
 
     async def _follow_abandoned(self) -> None:

@@ -1,7 +1,7 @@
 """Objects: storage in a bucket of S3, of what speaks like it, of Google Cloud Storage or of Azure.
 
 Nothing here relies on a write that fails when somebody else was first: many stores take such a write and ignore what it
-asks for. Keys carry the attempt that wrote them, and playlists have one writer at a time.
+asks for. Keys carry the attempt that wrote them, and playlists are rows of which these are copies.
 """
 
 from __future__ import annotations
