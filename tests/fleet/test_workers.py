@@ -36,7 +36,7 @@ def bucket(moto: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def film() -> Path:
     """Whose chunks take seconds each."""
-    return clips.plain(20, size="1280x720", name="large.mp4")
+    return clips.plain(14, size="1280x720", name="large.mp4")
 
 
 def at_chunk(running: Fleet, worker: Worker) -> Any:
