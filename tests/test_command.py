@@ -309,7 +309,7 @@ def test_a_source_that_cannot_be_used_is_told_and_leaves_nothing(clip: Any, code
     assert err.startswith(f"{code}: ")
     assert "Traceback" not in err
     left = {path.name for path in out.rglob("*") if path.is_file()} if out.exists() else set()
-    assert left <= {"media.json", "anabranch.db", "anabranch.db-wal", "anabranch.db-shm", "lock"}
+    assert left <= {"media.json", "anabranch.db", "anabranch.db-wal", "anabranch.db-shm", "lock", "token"}
 
 
 @pytest.mark.parametrize(

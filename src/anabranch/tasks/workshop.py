@@ -59,8 +59,6 @@ _TIDY_EVERY_S = 10.0
 # To list a bucket costs; what lies there unnamed hurts nobody.
 _FIRST_SWEEP_S, _SWEEP_EVERY_S = 3600.0, 24 * 3600.0
 KEPT_FREE_BYTES = 64 << 20
-# What this version knows how to give a place to.
-_NEEDS = (turns.NET, turns.JOIN, "cpu", "rungs", "speech", *(f"urgent {kind}" for kind in KINDS))
 _MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -175,7 +173,9 @@ class Workshop:
     async def _claim(self) -> Claim | None:
         if not await asyncio.to_thread(self._has_room):
             return None
-        needs = [name for name in _NEEDS if self._has_place(name)]
+        # What this version knows how to give a place to.
+        known = [turns.NET, turns.JOIN, "cpu", "rungs", "speech", *(f"urgent {kind}" for kind in KINDS)]
+        needs = [name for name in known if self._has_place(name)]
         me = self._membership.id
         return await asyncio.to_thread(persist, work.claim, self._database, me, needs, self._can) if needs else None
 
