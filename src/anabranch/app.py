@@ -258,8 +258,7 @@ def open_storage(settings: Settings) -> Storage:
     Raises:
         SetupError: `storage_refused`.
     """
-    base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
-    own_folder = settings.home / "storage"
+    own_folder, base_url = settings.home / "storage", settings.outputs_url
     return opening.open_storage(settings.storage, own_folder, base_url=base_url, endpoint=settings.storage_endpoint)
 
 

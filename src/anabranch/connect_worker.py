@@ -20,6 +20,7 @@ from anabranch import engines
 from anabranch.app import APP_ID, build_functions, open_app
 from anabranch.errors import SetupError
 from anabranch.stopping import DRAIN_S, told_to_stop
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from inngest.connect._internal.connection import WorkerConnection
@@ -94,8 +95,7 @@ async def _connected(functions: Functions, instance_id: str, stop: asyncio.Event
                 "Set INNGEST_SIGNING_KEY as the server has it.",
             ) from error
         _log.warning("connection given up", error=str(error), again_in_s=_AGAIN_AFTER_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _AGAIN_AFTER_S)
+        await signalled(stop, _AGAIN_AFTER_S)
     finally:
         closing.cancel()
 

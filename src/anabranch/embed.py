@@ -19,6 +19,7 @@ from anabranch.catalog import media
 from anabranch.errors import SetupError
 from anabranch.settings import read_settings
 from anabranch.storage.files import FileStorage
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -131,9 +132,7 @@ class _Worker(threading.Thread):
     async def _work(self) -> None:
         async with working(self._parts):
             while not self._stopped.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_ANNOUNCED_WITHIN_S):
-                        await self._stopped.wait()
+                await signalled(self._stopped, _ANNOUNCED_WITHIN_S)
                 # Webhooks that were written here, or left by somebody who is gone; what cannot be told now is later.
                 with contextlib.suppress(Exception):
                     await self.announce()

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         """The database's address."""
         return self.database_url or f"sqlite:///{self.home / 'anabranch.db'}"
 
+    @property
+    def outputs_url(self) -> str | None:
+        """Where others find the outputs, or None when this server's address is not set."""
+        return f"{self.base_url.rstrip('/')}/outputs" if self.base_url else None
+
 
 def read_settings(**given: Any) -> Settings:
     """The settings: those given, and the environment's for the others.

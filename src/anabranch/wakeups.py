@@ -77,6 +77,14 @@ def _set(waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None
                 loop.call_soon_threadsafe(event.set)
 
 
+async def signalled(signal: asyncio.Event, within_s: float | None) -> None:
+    """Return when a signal is set, or after so many seconds (never when None); whoever waits looks at what is so."""
+    with suppress(TimeoutError):
+        # Not wait_for, which may lose a cancelling that comes with the signal.
+        async with asyncio.timeout(within_s):
+            await signal.wait()
+
+
 @contextmanager
 def hearing(database: sa.Engine, wakeups: Wakeups) -> Iterator[None]:
     """Hear what other processes notify of, for as long as the context lasts. On SQLite there are no others."""

@@ -7,7 +7,6 @@ taken up by the others.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +16,7 @@ from anabranch.app import open_app
 from anabranch.database import is_transient, open_database
 from anabranch.errors import SetupError
 from anabranch.stopping import DRAIN_S, told_to_stop
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from anabranch.settings import Settings
@@ -64,8 +64,7 @@ async def _served_at(settings: Settings, stop: asyncio.Event) -> str | None:
         if waits_for != told:
             _log.warning("worker waits", waits_for=waits_for)
             told = waits_for
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
+        await signalled(stop, _ASK_AGAIN_S)
     return None
 
 

@@ -104,7 +104,7 @@ class Membership:
         self._database = database
         self._home = home
         self._token = _token_of(home)
-        self._capabilities = capabilities
+        self.capabilities = capabilities
         self._lease_s = lease_s
         self._address = address
         self._status = "active"
@@ -173,7 +173,7 @@ class Membership:
                     home=self._token,
                     version=version("anabranch"),
                     status=self._status,
-                    capabilities=dict(self._capabilities),
+                    capabilities=dict(self.capabilities),
                     address=self._address,
                     free_bytes=self._free_bytes(),
                     started_at=now,

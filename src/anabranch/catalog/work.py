@@ -121,12 +121,12 @@ def ask(database: sa.Engine, task_id: str, wishes: Sequence[Wish]) -> None:
 
 def look(database: sa.Engine, task_id: str, piece: str) -> State:
     """How it stands with a piece. Of a failure this tells once: then the piece is as if nobody had asked for it."""
-    here = (work.c.task_id == task_id) & (work.c.piece == piece)
+    here = _here(task_id, piece)
     with database.connect() as connection:
         row = connection.execute(sa.select(work.c.error).where(here)).one_or_none()
         status = connection.scalar(sa.select(tasks.c.status).where(tasks.c.id == task_id))
         if row is None:
-            return State("completed" if _is_done(connection, task_id, piece) else "missing", status)
+            return State("completed" if attempts.is_done(connection, task_id, piece) else "missing", status)
     if row.error is None:
         return State("open", status)
     with database.begin() as connection:
@@ -162,8 +162,8 @@ def _claim(
                 return None
             if not can(row.requires):
                 return str(row.requires)
-            this = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
-            if _is_done(connection, row.task_id, row.piece):
+            this = _here(row.task_id, row.piece)
+            if attempts.is_done(connection, row.task_id, row.piece):
                 # It was done between a look at it and the asking for it.
                 connection.execute(work.delete().where(this))
                 continue
@@ -190,7 +190,7 @@ def _next(needs: Collection[str], passed: Collection[str]) -> sa.Select[Any]:
 def complete(database: sa.Engine, claim: Claim, result: dict[str, Json], run: attempts.Run = NOTHING_RUN) -> bool:
     """Note what a piece came to. False when it is no longer this worker's: then nothing was noted."""
     with database.begin() as connection:
-        if not connection.execute(work.delete().where(*_held(claim))).rowcount:
+        if not connection.execute(work.delete().where(_held(claim))).rowcount:
             # The first time may have been heard, and its answer lost.
             return _was_completed(connection, claim)
         attempts.complete(connection, claim.task_id, claim.piece, claim.attempt, result, run)
@@ -202,7 +202,7 @@ def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempt
     """Note that an attempt failed; whoever asked for the piece is told. False when it is no longer this worker's."""
     with database.begin() as connection:
         failed = {"worker_id": None, "attempt": None, "error": error}
-        if not connection.execute(work.update().where(*_held(claim)).values(failed)).rowcount:
+        if not connection.execute(work.update().where(_held(claim)).values(failed)).rowcount:
             return False
         attempts.fail(connection, claim.task_id, claim.piece, claim.attempt, error, run)
         notify(connection, claim.key)
@@ -212,7 +212,7 @@ def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempt
 def release(database: sa.Engine, claim: Claim, run: attempts.Run = NOTHING_RUN) -> None:
     """Give a piece back that has not ended, for another worker to do."""
     with database.begin() as connection:
-        connection.execute(work.update().where(*_held(claim)).values(worker_id=None, attempt=None))
+        connection.execute(work.update().where(_held(claim)).values(worker_id=None, attempt=None))
         attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
         notify(connection, ANYTHING)
 
@@ -246,8 +246,7 @@ def release_lost(database: sa.Engine) -> int:
 def _take_back(database: sa.Engine, row: sa.Row[Any]) -> int:
     with database.begin() as connection:
         be_brief(connection)
-        held = (work.c.task_id == row.task_id) & (work.c.piece == row.piece) & (work.c.worker_id == row.worker_id)
-        this = held & (work.c.attempt == row.attempt)
+        this = _held(row)
         if not connection.execute(work.update().where(this).values(worker_id=None, attempt=None)).rowcount:
             return 0
         attempts.interrupt(connection, row.task_id, row.piece, row.attempt)
@@ -257,7 +256,7 @@ def _take_back(database: sa.Engine, row: sa.Row[Any]) -> int:
 
 def is_held(database: sa.Engine, claim: Claim) -> bool:
     """Whether the piece is still this worker's, and wanted."""
-    wanted = sa.exists().where(*_held(claim)) & sa.exists().where(
+    wanted = sa.exists().where(_held(claim)) & sa.exists().where(
         tasks.c.id == claim.task_id, tasks.c.status != "cancelled"
     )
     with database.connect() as connection:
@@ -266,7 +265,7 @@ def is_held(database: sa.Engine, claim: Claim) -> bool:
 
 def unclaimed(database: sa.Engine, task_id: str, piece: str) -> list[str]:
     """What a piece requires that waits for a worker; nothing of any other."""
-    here = (work.c.task_id == task_id) & (work.c.piece == piece) & work.c.worker_id.is_(None)
+    here = _here(task_id, piece) & work.c.worker_id.is_(None)
     with database.connect() as connection:
         return (connection.scalar(sa.select(work.c.requires).where(here)) or "").split()
 
@@ -278,15 +277,13 @@ def forget(database: sa.Engine, task_id: str) -> None:
         notify(connection, stopped(task_id))
 
 
-def _held(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
-    here = (work.c.task_id == claim.task_id, work.c.piece == claim.piece)
-    return (*here, work.c.worker_id == claim.worker_id, work.c.attempt == claim.attempt)
+def _held(claim: Claim | sa.Row[Any]) -> sa.ColumnElement[bool]:
+    here = _here(claim.task_id, claim.piece)
+    return here & (work.c.worker_id == claim.worker_id) & (work.c.attempt == claim.attempt)
 
 
-def _is_done(connection: sa.Connection, task_id: str, piece: str) -> bool:
-    done = (attempt_rows.c.status == "completed") & attempt_rows.c.result.is_not(None)
-    here = (attempt_rows.c.task_id == task_id) & (attempt_rows.c.piece == piece)
-    return bool(connection.scalar(sa.select(sa.exists().where(here, done))))
+def _here(task_id: str, piece: str) -> sa.ColumnElement[bool]:
+    return (work.c.task_id == task_id) & (work.c.piece == piece)
 
 
 def _was_completed(connection: sa.Connection, claim: Claim) -> bool:

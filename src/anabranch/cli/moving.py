@@ -56,9 +56,8 @@ def migrate_data(
     for given in (from_storage, to_storage):
         _check_storage(given)
     own_folder, endpoint = settings.home / "storage", settings.storage_endpoint
-    base_url = f"{settings.base_url.rstrip('/')}/outputs" if settings.base_url else None
     source_storage = open_storage(from_storage or settings.storage, own_folder, endpoint=endpoint)
-    target_storage = open_storage(to_storage, own_folder, base_url=base_url, endpoint=endpoint)
+    target_storage = open_storage(to_storage, own_folder, base_url=settings.outputs_url, endpoint=endpoint)
     scratch = settings.home / "moving"
     with own_home(settings.home), _opened(address) as database, _watching(quiet=as_json) as watch:
         source = moving.Place(database, source_storage)

@@ -34,6 +34,7 @@ from anabranch.engine.admission import limits_of
 from anabranch.engine.durations import read_duration_s
 from anabranch.engine.journal import Step
 from anabranch.engine.protocol import Errored, Met, Returned
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -391,10 +392,7 @@ async def _until(due_at: int | None, woken: asyncio.Event | None = None) -> None
     wait_s = None if due_at is None else max(0.0, (due_at - clock.now_ms()) / 1000)
     if woken is not None:
         wait_s = LOOK_AGAIN_S if wait_s is None else min(wait_s, LOOK_AGAIN_S)
-    with contextlib.suppress(TimeoutError):
-        # Not wait_for, which may lose a cancelling that comes with the signal.
-        async with asyncio.timeout(wait_s):
-            await (woken or asyncio.Event()).wait()
+    await signalled(woken or asyncio.Event(), wait_s)
 
 
 async def _cancel_all(tasks: Iterable[asyncio.Task[Json]]) -> None:

@@ -7,7 +7,6 @@ that was lost, or has gone, is adopted by the others. What a run has come to is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import itertools
 import json
@@ -24,6 +23,7 @@ from anabranch.engine.places import Places
 from anabranch.engine.protocol import Errored, Function
 from anabranch.errors import OptionError
 from anabranch.gate import Gate
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -249,9 +249,7 @@ class Engine:
                     raise KeyError(run_id)
                 if run.ended_at is not None:
                     return run
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(driver.LOOK_AGAIN_S):
-                        await woken.wait()
+                await signalled(woken, driver.LOOK_AGAIN_S)
                 woken.clear()
 
     async def drained(self) -> None:
@@ -286,8 +284,7 @@ class Engine:
                 waits_s = [(moment - now) / 1000 for moment, _, _ in due if moment > now]
                 # A look a minute, since clocks are set and laptops sleep.
                 wait_s = 0.0 if len(waits_s) < len(due) else min([60.0, *waits_s])
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), wait_s)
+                await signalled(changed, wait_s)
 
     def _tick(self, function: Function, cron: str, moment: int) -> Published:
         return self.journal.tick(function, cron, moment, list(self._functions.values()))
@@ -324,8 +321,7 @@ class Engine:
         async with self._beginning:
             with self._wakeups.expect(run_id) as ended:
                 self._start_run(run_id)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _BEGINS_FOR_S)
+                await signalled(ended, _BEGINS_FOR_S)
 
     async def _adopt(self) -> None:
         """Drive what nobody drives who lives, and what is this worker's to drive and was dropped."""

@@ -14,7 +14,7 @@ from anabranch.media import captions, ffmpeg, opening, sound, speech
 from anabranch.media.probe import probe
 from anabranch.media.speech import stretches
 from anabranch.media.speech.stretches import Window
-from anabranch.tasks import Kind, Options, Output, Piece
+from anabranch.tasks import Kind, Options, Output, Piece, capabilities
 from anabranch.tasks.desk import StoredFile
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Audio(Kind[AudioOptions]):
             return []
         if options.is_text:
             return _stretches(options, track, probe)
-        required = (f"encoder:{_SOUNDS[options.format][1]}",)
+        required = capabilities.encoders(_SOUNDS[options.format][1])
         return [Piece("encode", weight=probe.duration_s, requires=required)]
 
     def perform(self, piece: Piece, options: AudioOptions, desk: Desk) -> dict[str, Json]:
@@ -139,7 +139,7 @@ def _stretches(options: AudioOptions, track: AudioTrack, probe: Probe) -> list[P
                 weight=probe.duration_s,
                 slot="speech",
                 position_s=_AFTER_THE_PICTURE_S,
-                requires=("speech",),
+                requires=(capabilities.SPEECH,),
             )
         ]
     return [
@@ -149,7 +149,7 @@ def _stretches(options: AudioOptions, track: AudioTrack, probe: Probe) -> list[P
             weight=stretch.length_s,
             slot="speech",
             position_s=_AFTER_THE_PICTURE_S + number * stretch.length_s,
-            requires=("speech",),
+            requires=(capabilities.SPEECH,),
         )
         for number, stretch in enumerate(found)
     ]

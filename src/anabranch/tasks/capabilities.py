@@ -36,7 +36,7 @@ def of(ffmpeg: Ffmpeg, speech_model: str | None, slots: int) -> dict[str, Json]:
         "ffmpeg": ffmpeg.version,
         "encoders": sorted(ffmpeg.encoders),
         "filters": sorted(ffmpeg.filters),
-        "speech": speech_model is not None or _is_shipped(),
+        SPEECH: speech_model is not None or _is_shipped(),
     }
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Json = Any
 T = TypeVar("T")
+# The pieces in their order, and the probe.
+Planned = tuple[list[dict[str, Json]], dict[str, Json]]
 
 _log = structlog.get_logger(__name__)
 
@@ -71,14 +73,24 @@ class Craft:
             raise FinalError("cancelled", f"{task_id} was deleted.")
         return task
 
-    def desk(self, task: Task, piece: str, *, scratch: Path, tape: Tape, attempt: int, nice: int, **given: Any) -> Desk:
+    def desk(
+        self,
+        task: Task,
+        piece: str,
+        planned: Planned | None,
+        *,
+        scratch: Path,
+        tape: Tape,
+        attempt: int,
+        nice: int,
+        **given: Any,
+    ) -> Desk:
         """A desk for an attempt at a piece, with the source on it when the piece works on that.
 
         Raises:
             AnabranchError: the source cannot be had.
         """
-        found = persist(plans.get, self._database, task.id)
-        probe = Probe.from_dict(found[1]) if found is not None else _NOTHING_SEEN
+        probe = Probe.from_dict(planned[1]) if planned is not None else _NOTHING_SEEN
         source = self.sources.fetch(task.input) if piece not in (PLAN, JOIN) else Path(task.input)
         scratch.mkdir(parents=True)
         return Desk(
@@ -96,7 +108,7 @@ class Craft:
             **given,
         )
 
-    def do(self, task: Task, claim: Claim, desk: Desk) -> dict[str, Json]:
+    def do(self, task: Task, claim: Claim, planned: Planned | None, desk: Desk) -> dict[str, Json]:
         """Do a piece; what it came to.
 
         Raises:
@@ -106,10 +118,9 @@ class Craft:
         if claim.piece == PLAN:
             return self._plan(task, claim.arguments)
         if claim.piece == JOIN:
-            return self._join(task, desk)
-        found = persist(plans.get, self._database, task.id)
-        assert found is not None
-        piece = next(Piece.from_dict(one) for one in found[0] if one["name"] == claim.piece)
+            return self._join(task, planned, desk)
+        assert planned is not None
+        piece = next(Piece.from_dict(one) for one in planned[0] if one["name"] == claim.piece)
         kind = kind_named(task.kind)
         return kind.perform(piece, kind.read_options(task.options), desk)
 
@@ -183,14 +194,14 @@ class Craft:
             persist(attempts.take_over, self._database, task.id, row, result)
         persist(tasks.advance, self._database, task.id)
 
-    def _join(self, task: Task, desk: Desk) -> dict[str, Json]:
+    def _join(self, task: Task, planned: Planned | None, desk: Desk) -> dict[str, Json]:
         """Make the output of the pieces' results, and end the task with it."""
         if task.status == "completed" and task.output is not None:
             # By somebody who was lost right after it.
             self.keeping.finish(task, task.output)
             return task.output
         kind = kind_named(task.kind)
-        output = kind.join(self._results(task), kind.read_options(task.options), desk)
+        output = kind.join(self._results(task, planned), kind.read_options(task.options), desk)
         told = self._tell(output)
 
         def entering(connection: sa.Connection) -> None:
@@ -210,9 +221,8 @@ class Craft:
         output = (ended.output if ended is not None else None) or {}
         return bool(told["files"]) and output.get("files") == json.loads(json.dumps(told["files"]))
 
-    def _results(self, task: Task) -> list[dict[str, Json]]:
+    def _results(self, task: Task, planned: Planned | None) -> list[dict[str, Json]]:
         """What the pieces came to, in the order of the plan."""
-        planned = persist(plans.get, self._database, task.id)
         found = persist(attempts.results, self._database, task.id)
         results = []
         for piece in planned[0] if planned is not None else ():

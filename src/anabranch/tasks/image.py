@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from anabranch.media import ffmpeg, opening, picture, still
 from anabranch.media.fit import Fitted, FitWord, fit
-from anabranch.tasks import Kind, Options, Output, Piece
+from anabranch.tasks import Kind, Options, Output, Piece, capabilities
 from anabranch.tasks.desk import StoredFile, check_picture
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Image(Kind[ImageOptions]):
         """One piece, or none without a picture to take."""
         if probe.video is None:
             return []
-        required = (f"encoder:{_ENCODERS[options.format]}", *picture.requires(probe.video))
+        required = capabilities.encoders(_ENCODERS[options.format]) + picture.requires(probe.video)
         return [Piece("render", urgent=True, requires=required)]
 
     def perform(self, piece: Piece, options: ImageOptions, desk: Desk) -> dict[str, Json]:  # noqa: ARG002

@@ -12,7 +12,6 @@ asks may ask twice, for an engine may have died before it had noted the answer: 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +20,7 @@ from anabranch.catalog.work import Wish
 from anabranch.database import persist
 from anabranch.errors import FinalError, RetriableError, without_hint
 from anabranch.tasks import Piece, capabilities, turns
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,9 +164,7 @@ class Orders:
                 elif time.monotonic() - asked_at > _UNCLAIMED_S:
                     await self._ask_database(self._check_anybody_can, order.id, name)
                     asked_at = time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_AGAIN_S):
-                        await woken.wait()
+                await signalled(woken, _LOOK_AGAIN_S)
                 woken.clear()
 
     def _ask(self, database: sa.Engine, order: Task, wanted: str | Wish) -> None:

@@ -12,7 +12,7 @@ from anabranch.errors import EncodeError, OptionError
 from anabranch.media import ffmpeg, loops, opening, picture, sound, webp
 from anabranch.media.fit import Fitted, FitWord, fit
 from anabranch.media.probe import probe
-from anabranch.tasks import Kind, Options, Output, Piece
+from anabranch.tasks import Kind, Options, Output, Piece, capabilities
 from anabranch.tasks.desk import StoredFile, check_picture
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def plan_clip(options: VideoOptions, probe: Probe, *, preview: bool) -> list[Pie
             "Give start and end, or make a video of format mp4.",
         )
     urgent = preview and end_s - start_s <= _LONGEST_URGENT_S
-    required = tuple(f"encoder:{name}" for name in _ENCODERS[options.format]) + picture.requires(probe.video)
+    required = capabilities.encoders(*_ENCODERS[options.format]) + picture.requires(probe.video)
     return [Piece("render", weight=end_s - start_s, urgent=urgent, requires=required)]
 
 

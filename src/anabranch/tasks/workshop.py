@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from anabranch import workers
-from anabranch.catalog import attempts, published, tasks, work
+from anabranch.catalog import attempts, plans, published, tasks, work
 from anabranch.database import is_transient, persist
 from anabranch.errors import AnabranchError, ResourceError
 from anabranch.media.process import Cancelled, CancelToken, Tape
 from anabranch.tasks import capabilities, turns
 from anabranch.tasks.kinds import KINDS
 from anabranch.tasks.showcase import store
+from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,10 +107,8 @@ class Workshop:
         self._doing: dict[Claim, CancelToken] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unknown: set[tuple[str, str, int]] = set()
-        self._freed = asyncio.Event()
         self._sweeps_at = time.monotonic() + _FIRST_SWEEP_S
         self._closing = False
-        self._capabilities = capabilities.of(tools.ffmpeg, tools.speech_model, tools.cpu_slots)
         # Pieces take hours, so they have threads of their own: short work must find one.
         self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="anabranch-piece")
         membership.when_lost.append(self.stop_all)
@@ -126,11 +125,8 @@ class Workshop:
     async def _do_all(self) -> None:
         with self._wakeups.expect(work.ANYTHING) as woken:
             while not self._closing:
-                self._freed.clear()
                 await self._claim_all()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_AGAIN_S):
-                        await _first(woken, self._freed)
+                await signalled(woken, _LOOK_AGAIN_S)
                 woken.clear()
 
     async def _keep_tidy(self) -> None:
@@ -142,7 +138,7 @@ class Workshop:
     async def close(self, drain_s: float = 0.0) -> None:
         """Begin nothing new, let what is being done end for some seconds, and give the rest back."""
         self._closing = True
-        self._freed.set()
+        self._wakeups.wake(work.ANYTHING)
         try:
             if self._tasks and drain_s:
                 await asyncio.wait(self._tasks, timeout=drain_s)
@@ -162,7 +158,7 @@ class Workshop:
     async def _claim_all(self) -> None:
         """Begin all for which there is a place."""
         try:
-            while not self._closing and (claim := await self._claim()):
+            while not self._closing and (claim := await asyncio.to_thread(persist, self._claim)):
                 if self._closing:
                     await asyncio.to_thread(persist, work.release, self._database, claim)
                 else:
@@ -170,21 +166,20 @@ class Workshop:
         except Exception:  # noqa: BLE001  (whatever it is, it is tried again)
             _log.exception("could not look for work")
 
-    async def _claim(self) -> Claim | None:
-        if not await asyncio.to_thread(self._has_room):
+    def _claim(self) -> Claim | None:
+        if not self._has_room():
             return None
         # What this version knows how to give a place to.
         known = [turns.NET, turns.JOIN, "cpu", "rungs", "speech", *(f"urgent {kind}" for kind in KINDS)]
         needs = [name for name in known if self._has_place(name)]
-        me = self._membership.id
-        return await asyncio.to_thread(persist, work.claim, self._database, me, needs, self._can) if needs else None
+        return work.claim(self._database, self._membership.id, needs, self._can) if needs else None
 
     def _has_place(self, needs: str) -> bool:
         limits = turns.places(needs, self._tools.cpu_slots, _MEMORY_BYTES)
         return all(self._held[key] < limit for key, limit in limits.items())
 
     def _can(self, requires: str) -> bool:
-        return capabilities.can(self._capabilities, requires.split())
+        return capabilities.can(self._membership.capabilities, requires.split())
 
     def _has_room(self) -> bool:
         """Whether there is room on the disk. Without, those who have some do the work; else it fails, and says why."""
@@ -218,7 +213,8 @@ class Workshop:
             watching.cancel()
             del self._doing[claim]
             self._held.subtract(turns.places(claim.needs, self._tools.cpu_slots, _MEMORY_BYTES).keys())
-            self._freed.set()
+            # A place is free.
+            self._wakeups.wake(work.ANYTHING)
             self._wakeups.wake(claim.key)
 
     async def _stop_when_unwanted(self, claim: Claim, cancel: CancelToken) -> None:
@@ -227,9 +223,7 @@ class Workshop:
                 if not await asyncio.to_thread(persist, work.is_held, self._database, claim):
                     cancel.cancel()
                     return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_AGAIN_S):
-                        await stopped.wait()
+                await signalled(stopped, _LOOK_AGAIN_S)
                 stopped.clear()
 
     def _attempt(self, claim: Claim, cancel: CancelToken) -> None:
@@ -257,8 +251,11 @@ class Workshop:
                     desk.saved.clear()
                 self._craft.grow(task)
 
-            desk = self._craft.desk(task, claim.piece, on_progress=reporter.report, on_partial=tell, tape=tape, **given)
-            result = self._craft.do(task, claim, desk)
+            planned = persist(plans.get, self._database, task.id)
+            desk = self._craft.desk(
+                task, claim.piece, planned, on_progress=reporter.report, on_partial=tell, tape=tape, **given
+            )
+            result = self._craft.do(task, claim, planned, desk)
             noted = persist(work.complete, self._database, claim, result, reporter.run)
         except Cancelled:
             self._throw_away(desk)
@@ -377,12 +374,3 @@ def _told(error: Exception, claim: Claim) -> dict[str, Json]:
         return error.to_dict()
     _log.exception("step broke", task=claim.task_id, piece=claim.piece)
     return {"code": "internal_error", "message": f"{type(error).__name__}: {error}", "retryable": True, "hint": ""}
-
-
-async def _first(*events: asyncio.Event) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from anabranch.media import chunks, codecs, ladder, picture
 from anabranch.media.ladder import Wish
-from anabranch.tasks import Kind, Options, Output, Piece
+from anabranch.tasks import Kind, Options, Output, Piece, capabilities
 from anabranch.tasks.adaptive_video import chunk, package, sound
 from anabranch.tasks.thumbnails import Thumbnails, ThumbnailsOptions
 
@@ -147,7 +147,7 @@ def _chunks(options: AdaptiveVideoOptions, probe: Probe) -> list[Piece]:
     target_s = max(cut.longest_segment for cut in cuts) / float(video.frame_rate)
     made = [rung.to_dict() for rung in rungs]
     encoded = [rung for rung in rungs if not rung.copied]
-    required = tuple(sorted({f"encoder:{codecs.ENCODERS[rung.codec]}" for rung in encoded}))
+    required = capabilities.encoders(*(codecs.ENCODERS[rung.codec] for rung in encoded))
     required += picture.requires(video) if encoded else ()
     return [
         Piece(
