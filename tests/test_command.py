@@ -87,7 +87,7 @@ def test_one_command_makes_everything_of_a_real_film(sample: Path, tmp_path: Pat
 
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    gif = probe(out / "preview.gif", scratch)
+    gif = probe(out / "preview.gif")
     assert gif.video is not None
     assert gif.video.codec == "gif"
     assert gif.video.width == 480

@@ -7,7 +7,7 @@ import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import fastapi
@@ -24,6 +24,7 @@ from anabranch.engine.signing import new_signing_key
 from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
+from anabranch.media.sandbox import open_sandbox
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
@@ -281,11 +282,16 @@ def open_elsewhere(settings: Settings, database: sa.Engine, storage: Storage, *,
 
 
 def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Tools:
-    """What pieces of tasks are done with in this process."""
+    """What pieces of tasks are done with in this process.
+
+    Raises:
+        SetupError: `ffmpeg_missing`, `ffmpeg_too_old` or `sandbox_missing`.
+    """
+    sandbox = open_sandbox(settings.sandbox, settings.limits)
     return Tools(
         database=database,
         storage=storage,
-        ffmpeg=ffmpeg.find(settings.ffmpeg),
+        ffmpeg=replace(ffmpeg.find(settings.ffmpeg), sandbox=sandbox),
         scratch=settings.home / "scratch",
         cpu_slots=settings.cpu_slots,
         speech_model=settings.speech_model,

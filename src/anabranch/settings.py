@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from anabranch import buckets
 from anabranch.errors import SetupError
+from anabranch.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,15 @@ class Settings(BaseSettings):
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
+        sandbox: whether ffmpeg, the probe and the speech model are kept from files and the network that they do not
+            need: where this kernel can (`auto`), or else nothing is done (`required`), or never (`off`).
+        max_duration_s: how long a source may be, in seconds.
+        max_pixels: how many pixels its pictures may have, width times height.
+        max_frame_rate: how many pictures it may have a second.
+        max_streams: how many streams it may have.
+        max_memory_bytes: how much memory each ffmpeg, probe or speech model may take; half of the machine's when unset.
+        max_output_bytes: how large a file they may write.
+        max_child_s: how long each of them may run, in seconds.
         lease_s: after how many seconds of silence a process is lost, and others take up what it was doing.
         drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
             worker, and none for a server.
@@ -82,6 +92,15 @@ class Settings(BaseSettings):
     ffmpeg: Path | None = None
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    sandbox: Literal["auto", "required", "off"] = "auto"
+    max_duration_s: Annotated[float, Field(gt=0)] = Limits.duration_s
+    max_pixels: Annotated[int, Field(ge=1)] = Limits.pixels
+    max_frame_rate: Annotated[int, Field(ge=1)] = Limits.frame_rate
+    max_streams: Annotated[int, Field(ge=1)] = Limits.streams
+    # Less than that, and the probe itself does not start.
+    max_memory_bytes: Annotated[int, Field(ge=256 << 20)] = Limits.memory_bytes
+    max_output_bytes: Annotated[int, Field(ge=1)] = Limits.output_bytes
+    max_child_s: Annotated[float, Field(gt=0)] = Limits.child_s
     lease_s: Annotated[float, Field(ge=1)] = 12.0
     drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
@@ -90,6 +109,19 @@ class Settings(BaseSettings):
     tasks_kinds: str = ""
     tasks_timeout_s: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 6 * 3600
     retry_scale: Annotated[float, Field(ge=0)] = 1.0
+
+    @property
+    def limits(self) -> Limits:
+        """What a source may be like, and what reads it may use."""
+        return Limits(
+            duration_s=self.max_duration_s,
+            pixels=self.max_pixels,
+            frame_rate=self.max_frame_rate,
+            streams=self.max_streams,
+            memory_bytes=self.max_memory_bytes,
+            output_bytes=self.max_output_bytes,
+            child_s=self.max_child_s,
+        )
 
     @property
     def database(self) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.media.sandbox import Sandbox
     from anabranch.storage import Storage
 
 # How the address of something in storage begins; its key follows.
@@ -29,13 +28,14 @@ class Sources:
     Args:
         storage: holds those that were uploaded.
         scratch: where others are fetched to, in a folder of their own.
+        sandbox: where they are looked into.
         endpoint: where buckets are that are sources, when that is none of their makers' own.
     """
 
-    def __init__(self, storage: Storage, scratch: Path, endpoint: str | None = None) -> None:
+    def __init__(self, storage: Storage, scratch: Path, sandbox: Sandbox, endpoint: str | None = None) -> None:
         self._storage = storage
+        self._sandbox = sandbox
         self._endpoint = endpoint
-        self._scratch = scratch
         self._folder = scratch / "sources"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -60,12 +60,7 @@ class Sources:
         with self._locks[address]:
             path = self._fetch(address)
             if address not in self._seen:
-                desk = self._scratch / f"probe-{time.monotonic_ns()}"
-                desk.mkdir()
-                try:
-                    self._seen[address] = probe(path, desk)
-                finally:
-                    shutil.rmtree(desk, ignore_errors=True)
+                self._seen[address] = probe(path, self._sandbox)
             return self._seen[address]
 
     def tidy(self, database: sa.Engine) -> None:
