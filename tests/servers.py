@@ -125,6 +125,28 @@ def _until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
 
 
+class Closed:
+    """A server in a private network, which nobody may connect to. Whoever does waits, and is counted."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.2", port))
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.2:{self.port}"
+
+    def was_reached(self) -> bool:
+        """Whether anybody has connected to it since it was last asked."""
+        try:
+            self._socket.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._socket.close()
+
+
 @dataclass
 class Fault:
     """What goes wrong with some requests.

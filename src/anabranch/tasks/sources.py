@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.media.source import Terms
     from anabranch.storage import Storage
 
 # How the address of something in storage begins; its key follows.
@@ -29,12 +30,12 @@ class Sources:
     Args:
         storage: holds those that were uploaded.
         scratch: where others are fetched to, in a folder of their own.
-        endpoint: where buckets are that are sources, when that is none of their makers' own.
+        terms: what may be fetched, and what that may take.
     """
 
-    def __init__(self, storage: Storage, scratch: Path, endpoint: str | None = None) -> None:
+    def __init__(self, storage: Storage, scratch: Path, terms: Terms) -> None:
         self._storage = storage
-        self._endpoint = endpoint
+        self._terms = terms
         self._scratch = scratch
         self._folder = scratch / "sources"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,7 @@ class Sources:
         if path is None or not path.exists():
             key = address.removeprefix(STORED)
             if key == address:
-                path = source.fetch(address, self._folder, endpoint=self._endpoint)
+                path = source.fetch(address, self._folder, self._terms)
             else:
                 path = self._storage.local(key, self._folder)
             self._fetched[address] = path
