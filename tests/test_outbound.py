@@ -119,6 +119,14 @@ def test_an_address_that_is_public_is_open(text: str) -> None:
         ("64:ff9b::10.1.2.3", "64:ff9b::/96", False),
         ("64:ff9b::7f00:1", "64:ff9b::/96", False),
         ("2002:a00:1::1", "2002::/16", False),
+        ("64:ff9b:1::8.8.8.8", "64:ff9b:1::/48", True),
+        ("64:ff9b:1::10.1.2.3", "64:ff9b:1::/48", False),
+        ("::ffff:10.1.2.3", "::ffff:0:0/96", False),
+        ("::ffff:0:10.1.2.3", "::ffff:0:0:0/96", False),
+        ("::10.1.2.3", "::/96", False),
+        # Teredo has two in it: its server, and whom it leads to, with all bits turned.
+        ("2001:0:808:808::f7f7:f7f7", "2001::/32", True),
+        ("2001:0:a00:1::f7f7:f7f7", "2001::/32", False),
         ("2001:0:808:808::f5ff:fffe", "2001::/32", False),
     ],
 )
