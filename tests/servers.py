@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -145,6 +145,31 @@ class Closed:
     def close(self) -> None:
         """Let go of the port."""
         self._socket.close()
+
+
+@contextmanager
+def saying(*parts: bytes, every_s: float = 0.0) -> Iterator[str]:
+    """The address of a server that says something bit by bit to the first who comes, and then nothing."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                for part in parts:
+                    connection.sendall(part)
+                    if stopped.wait(every_s):
+                        return
+                stopped.wait(30)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/a"
+        finally:
+            stopped.set()
+            thread.join()
 
 
 @dataclass

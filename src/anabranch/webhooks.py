@@ -123,7 +123,7 @@ class Sender:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             # What was answered was heard, even if its body never ends.
             if status_code is None:
-                failure = f"{type(error).__name__}: {error or f'nothing within {_TIMEOUT_S:g} s'}"
+                failure = f"{type(error).__name__}: {str(error) or f'nothing within {_TIMEOUT_S:g} s'}"
         said = None if status_code is None else answer[:_KEPT_ANSWER_BYTES].decode("utf-8", "replace")
         return status_code, said, failure, int((time.monotonic() - started) * 1000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from anabranch.catalog import webhooks as catalog
 from anabranch.settings import Settings
 from tests import clips
 from tests.api.served import serving
+from tests.servers import saying
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +106,29 @@ def test_a_webhook_into_the_private_network_is_not_sent(own: bool, database: sa.
     assert "ANABRANCH_PRIVATE_NETWORKS" in attempt["error"]
     assert attempt["status_code"] is None
     assert not closed.was_reached()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("parts", "outcome", "said"),
+    [
+        pytest.param([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 100], "delivered", None, id="body"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n", *[b"X-Odd: 1\r\n"] * 100], "again", "nothing within", id="headers"),
+    ],
+)
+def test_a_receiver_that_says_a_little_now_and_then_keeps_nobody(
+    parts: list[bytes], outcome: str, said: str | None, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_TIMEOUT_S", 0.5)
+    with saying(*parts, every_s=0.05) as url:
+        with changes.telling(database) as connection:
+            changes.record(connection, "media.deleted", {}, webhook_url=url)
+        (delivery_id,) = catalog.waiting(database, 10)
+        began = time.monotonic()
+        assert asyncio.run(webhooks.Sender(database, Settings().private_networks).attempt(delivery_id)) == outcome
+        assert time.monotonic() - began < 4
+    (attempt,) = catalog.attempts_at(database, delivery_id)
+    assert said is None or said in attempt["error"]
 
 
 @pytest.mark.slow

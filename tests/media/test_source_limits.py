@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import socket
-import threading
 import time
 from dataclasses import replace
 from ipaddress import ip_network
@@ -18,9 +15,9 @@ import pytest
 from anabranch.errors import SourceError
 from anabranch.media import source
 from anabranch.media.source import Terms
+from tests.servers import saying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_httpserver import HTTPServer
@@ -36,31 +33,6 @@ def refused(address: str, folder: Path, terms: Terms) -> SourceError:
     assert not raised.value.retryable
     assert [path.suffix for path in folder.iterdir()] == [".lock"]
     return raised.value
-
-
-@contextlib.contextmanager
-def saying(*parts: bytes, every_s: float = 0.0) -> Iterator[str]:
-    """The address of a server that says something bit by bit to the first who comes, and then nothing."""
-    stopped = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.recv(4096)
-                for part in parts:
-                    connection.sendall(part)
-                    if stopped.wait(every_s):
-                        return
-                stopped.wait(30)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}/film.mp4"
-        finally:
-            stopped.set()
-            thread.join()
 
 
 def test_a_source_in_a_private_network_is_not_asked_for(closed: Closed, tmp_path: Path) -> None:
