@@ -28,7 +28,7 @@ LAYERS = [
     ["catalog"],
     ["workers", "wakeups"],
     ["database", "pages", "settings"],
-    ["ids", "buckets"],
+    ["ids", "buckets", "outbound"],
     ["errors", "clock", "findings", "gate", "languages", "limits", "stopping"],
 ]
 # The engine could drive anything, and media tools could serve any engine.

@@ -25,6 +25,7 @@ from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.media.sandbox import open_sandbox
+from anabranch.media.source import Terms
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
@@ -248,7 +249,7 @@ def build_functions(
             process_task.create_discard(client, do_task, orders, elsewhere),
             upload,
             fan_out.create_close(client, upload, database, send, announce),
-            deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
+            deliver_webhook.create(client, webhooks.Sender(database, settings.private_networks), settings.retry_scale),
         ],
     )
 
@@ -294,8 +295,14 @@ def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Too
         ffmpeg=replace(ffmpeg.find(settings.ffmpeg), sandbox=sandbox),
         scratch=settings.home / "scratch",
         cpu_slots=settings.cpu_slots,
+        terms=Terms(
+            networks=settings.private_networks,
+            folders=settings.source_folders,
+            largest_bytes=settings.max_upload_bytes,
+            within_s=settings.source_timeout_s,
+            endpoint=settings.storage_endpoint,
+        ),
         speech_model=settings.speech_model,
-        endpoint=settings.storage_endpoint,
     )
 
 

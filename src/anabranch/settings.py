@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +17,8 @@ from anabranch.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from anabranch.outbound import Network
+
 
 def _storage(given: str) -> str:
     if buckets.is_address(given):
@@ -27,6 +30,17 @@ def _storage(given: str) -> str:
 
 def _listed(given: Any) -> Any:
     return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+
+def _networks(given: Any) -> tuple[Network, ...]:
+    return tuple(one if not isinstance(one, str) else ipaddress.ip_network(one) for one in _listed(given))
+
+
+def _folders(given: Any) -> tuple[Path, ...]:
+    folders = tuple(map(Path, _listed(given)))
+    if not all(map(Path.is_absolute, folders)):
+        raise ValueError("should be absolute paths, such as /srv/films, comma between")
+    return folders
 
 
 class Settings(BaseSettings):
@@ -42,6 +56,9 @@ class Settings(BaseSettings):
         storage_endpoint: where the object store is, when it is none of Amazon's, Google's or Microsoft's.
         playback: whether this server reads objects for players (`proxy`) or sends those to the store (`redirect`).
         source_buckets: names of the buckets that clients of the API may name sources in.
+        source_folders: folders of this machine that clients of the API may name sources in.
+        source_timeout_s: how long it may take until a source has come, in seconds.
+        private_networks: networks that sources and webhooks may be in, beside the public internet.
         base_url: address of this server as others see it; outputs are under `/outputs` of it. File addresses when
             unset and nothing is served.
         host: interface that the server listens on.
@@ -49,7 +66,7 @@ class Settings(BaseSettings):
         signing_key: signs calls to functions; made once and kept in the database when unset.
         password: lets a person sign in to the page who has no key; nobody signs in by password when unset.
         open_access: whether the API is open to everybody without a key. For development only.
-        max_upload_bytes: the largest upload that is taken.
+        max_upload_bytes: the largest upload that is taken, and the largest source that is fetched.
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
@@ -82,6 +99,11 @@ class Settings(BaseSettings):
     storage_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]")] = None
     playback: Literal["proxy", "redirect"] = "proxy"
     source_buckets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    source_folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = ()
+    source_timeout_s: Annotated[int, Field(ge=1)] = 2 * 3600
+    private_networks: Annotated[
+        tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode, BeforeValidator(_networks)
+    ] = ()
     base_url: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

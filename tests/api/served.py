@@ -41,7 +41,7 @@ class Server:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", **settings}
+        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", "ANABRANCH_SOURCE_FOLDERS": "", **settings}
         self.key = ""
         self.process: subprocess.Popen[str] | None = None
 

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from anabranch import clock, views
+from anabranch import clock, outbound, views
 from anabranch.api import inputs
 from anabranch.api.context import Paged, Running, caller_of, known_caller, way_on
 from anabranch.api.problems import RESPONSES, Problem
@@ -314,10 +314,14 @@ def _read_event(app: App, given: EventBody) -> Event:
     data = given.data or {}
     source = _SOURCES.get(given.name)
     if source is not None:
+        member = source
         try:
             data = {**data, source: inputs.checked(app, str(data.get(source)))}
+            if data.get("webhook_url"):
+                member = "webhook_url"
+                outbound.check(str(data["webhook_url"]), app.settings.private_networks)
         except AnabranchError as error:
-            raise Problem("invalid_event", 400, f"{given.name}: {source}: {error}") from None
+            raise Problem("invalid_event", 400, f"{given.name}: {member}: {error}") from None
     known: dict[str, Json] = {name: value for name, value in (("id", given.id), ("ts", given.ts)) if value}
     return Event(given.name, data, user=given.user, v=given.v, **known)
 

@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from anabranch import views
+from anabranch import outbound, views
 from anabranch.api import inputs, links
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
@@ -217,8 +217,11 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
     kind = kind_named(body["kind"])
     kind.read_options(options)
     webhook_url = body.get("webhook_url")
-    if webhook_url is not None and not webhook_url.lower().startswith(("http://", "https://")):
-        raise OptionError("invalid_option", f"webhook_url {webhook_url[:200]!r} is no address.", "Give http or https.")
+    if webhook_url is not None:
+        if not webhook_url.lower().startswith(("http://", "https://")):
+            said = f"webhook_url {webhook_url[:200]!r} is no address."
+            raise OptionError("invalid_option", said, "Give http or https.")
+        outbound.check(webhook_url, app.settings.private_networks)
     media_id = body.get("media_id")
     address = await asyncio.to_thread(inputs.address_of, app, body)
     if media_id is not None and await asyncio.to_thread(media.get, app.database, media_id) is None:

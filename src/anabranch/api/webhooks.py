@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anabranch import views
+from anabranch import outbound, views
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute
 from anabranch.api.problems import RESPONSES, Problem
@@ -94,6 +94,7 @@ class Replayed(BaseModel):
 @router.post("/endpoints", status_code=201, operation_id="createEndpoint", response_model=EndpointView)
 async def create_endpoint(body: EndpointRequest, app: Running, _: Caller) -> JSONResponse:
     """Have an address told. Its secret is shown whole here, and never again."""
+    outbound.check(body.url, app.settings.private_networks)
     endpoint = await asyncio.to_thread(webhooks.create_endpoint, app.database, body.url, body.topics)
     return JSONResponse({**_show(endpoint), "secret": endpoint.secret}, 201)
 
@@ -115,6 +116,8 @@ def get_endpoint(endpoint_id: str, app: Running, _: Caller) -> JSONResponse:
 def update_endpoint(endpoint_id: str, body: EndpointChange, app: Running, _: Caller) -> JSONResponse:
     """Change an endpoint, pause it, or make one active again that had answered 410."""
     _find(app, endpoint_id)
+    if body.url is not None:
+        outbound.check(body.url, app.settings.private_networks)
     webhooks.change_endpoint(app.database, endpoint_id, body.model_dump(exclude_none=True))
     return JSONResponse(_show(_find(app, endpoint_id)))
 

@@ -58,7 +58,7 @@ class Craft:
         self._database = tools.database
         shutil.rmtree(tools.scratch, ignore_errors=True)
         tools.scratch.mkdir(parents=True)
-        self.sources = Sources(tools.storage, tools.scratch, tools.ffmpeg.sandbox, tools.endpoint)
+        self.sources = Sources(tools.storage, tools.scratch, tools.ffmpeg.sandbox, tools.terms)
         self.showcase = Showcase(tools.database, tools.storage, self._at_desk, self._tell)
         self.keeping = Keeping(tools.database, tools.storage)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from anabranch.media.sandbox import Sandbox
+    from anabranch.media.source import Terms
     from anabranch.storage import Storage
 
 # How the address of something in storage begins; its key follows.
@@ -29,13 +30,13 @@ class Sources:
         storage: holds those that were uploaded.
         scratch: where others are fetched to, in a folder of their own.
         sandbox: where they are looked into.
-        endpoint: where buckets are that are sources, when that is none of their makers' own.
+        terms: what may be fetched, and what that may take.
     """
 
-    def __init__(self, storage: Storage, scratch: Path, sandbox: Sandbox, endpoint: str | None = None) -> None:
+    def __init__(self, storage: Storage, scratch: Path, sandbox: Sandbox, terms: Terms) -> None:
         self._storage = storage
         self._sandbox = sandbox
-        self._endpoint = endpoint
+        self._terms = terms
         self._folder = scratch / "sources"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -84,7 +85,7 @@ class Sources:
         if path is None or not path.exists():
             key = address.removeprefix(STORED)
             if key == address:
-                path = source.fetch(address, self._folder, endpoint=self._endpoint)
+                path = source.fetch(address, self._folder, self._terms)
             else:
                 path = self._storage.local(key, self._folder)
             self._fetched[address] = path
