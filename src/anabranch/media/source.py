@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx2
 import obstore
@@ -109,6 +109,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _receive(address: str, partial: Path, timeout: httpx2.Timeout) -> None:
+    shown = _shown(address)
     try:
         # A proxy of the environment would fetch with other rights than this machine has.
         with (
@@ -117,28 +118,35 @@ def _receive(address: str, partial: Path, timeout: httpx2.Timeout) -> None:
             ) as client,
             client.stream("GET", address, headers={"accept-encoding": "identity"}) as response,
         ):
-            _check_status(address, response.status_code)
-            _write(address, response, partial)
+            _check_status(shown, response.status_code)
+            _write(shown, response, partial)
     except httpx2.TimeoutException:
         raise ResourceError(
             "source_timeout",
-            f"{address} did not answer in time.",
+            f"{shown} did not answer in time.",
             "It is tried again; check that the server is up.",
         ) from None
     except httpx2.TooManyRedirects:
-        _refuse(address, f"redirected more than {_MAX_REDIRECTS} times")
+        _refuse(shown, f"redirected more than {_MAX_REDIRECTS} times")
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        _refuse(address, str(error))
+        _refuse(shown, str(error))
     except httpx2.RemoteProtocolError as error:
         raise ResourceError(
-            "source_truncated", f"{address} ended early: {error}.", "It is tried again from the start."
+            "source_truncated", f"{shown} ended early: {error}.", "It is tried again from the start."
         ) from error
     except httpx2.HTTPError as error:
         raise ResourceError(
             "source_unreachable",
-            f"{address} cannot be reached: {error}.",
+            f"{shown} cannot be reached: {error}.",
             "It is tried again; check the host name.",
         ) from error
+
+
+def _shown(address: str) -> str:
+    """An address as it may be logged and told: a password or a signature in it is for the server that it names."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
 
 
 def _read(address: str, partial: Path, timeout: httpx2.Timeout, endpoint: str | None) -> None:
