@@ -19,9 +19,10 @@ from anabranch.catalog import keys, media
 from anabranch.engine import signing
 from anabranch.engine.events import Event
 from anabranch.engine.expressions import holds
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, FinalError
 from anabranch.ids import new_id
 from anabranch.pages import Page
+from anabranch.storage.names import check_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ _FAR = 2**53
 _STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 # Which member of an event's data names a source, for the events that have one.
 _SOURCES = {"video/uploaded": "sourceUrl", "task/created": "input"}
+_IDS = {"video/uploaded": ("mediaId",), "task/created": ("id", "media_id")}
 
 
 class EventBody(BaseModel):
@@ -330,6 +332,7 @@ def _read_event(app: App, given: EventBody) -> Event:
     if given.name.startswith("inngest/"):
         raise Problem("invalid_event", 400, f"{given.name}: names that begin with inngest/ are the engine's own.")
     data = given.data or {}
+    _check_ids(given.name, data)
     source = _SOURCES.get(given.name)
     if source is not None:
         try:
@@ -338,6 +341,16 @@ def _read_event(app: App, given: EventBody) -> Event:
             raise Problem("invalid_event", 400, f"{given.name}: {source}: {error}") from None
     known: dict[str, Json] = {name: value for name, value in (("id", given.id), ("ts", given.ts)) if value}
     return Event(given.name, data, user=given.user, v=given.v, **known)
+
+
+def _check_ids(name: str, data: dict[str, Json]) -> None:
+    """Those that an event of this server's own functions chooses: they become parts of paths."""
+    for member in _IDS.get(name, ()):
+        try:
+            if data.get(member) is not None:
+                check_id(data[member])
+        except FinalError as error:
+            raise Problem("invalid_event", 400, f"{name}: {member}: {error}") from None
 
 
 def _find(app: App, run_id: str) -> Run:
