@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
     from anabranch.outbound import Network
 
 
+# A minute, of one key. More is no limit.
+MOST_REQUESTS = 100_000
+
+
 def _storage(given: str) -> str:
     if buckets.is_address(given):
         buckets.place_of(given)
     elif not given or "://" in given:
         raise ValueError("should be a folder, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX")
+    return given
+
+
+def _origin(given: str) -> str:
+    if given != "*" and not re.fullmatch(r"https?://[^/?#@\s,]+", given):
+        raise ValueError("should be * or origins such as https://example.com, comma between, without a path")
     return given
 
 
@@ -66,6 +77,8 @@ class Settings(BaseSettings):
         signing_key: signs calls to functions; made once and kept in the database when unset.
         password: lets a person sign in to the page who has no key; nobody signs in by password when unset.
         open_access: whether the API is open to everybody without a key. For development only.
+        cors_origins: whose pages in a browser may call the API, comma between; `*` is all of them.
+        requests_per_minute: how many requests a key may make that has no limit of its own; any number when unset.
         max_upload_bytes: the largest upload that is taken, and the largest source that is fetched.
         ffmpeg: the ffmpeg to use; the one on PATH, else the one that is shipped, when unset.
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
@@ -110,6 +123,10 @@ class Settings(BaseSettings):
     signing_key: Annotated[str | None, Field(pattern=r"^signkey-\w+-([0-9a-f]{2})+$")] = None
     password: Annotated[SecretStr | None, Field(min_length=8)] = None
     open_access: bool = False
+    cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_listed)] = (
+        "*",
+    )
+    requests_per_minute: Annotated[int | None, Field(ge=1, le=MOST_REQUESTS)] = None
     max_upload_bytes: Annotated[int, Field(ge=1)] = 50_000_000_000
     ffmpeg: Path | None = None
     speech_model: str | None = None

@@ -37,6 +37,8 @@ anyone = httpx2.Client(timeout=120, limits=httpx2.Limits(max_keepalive_connectio
 class Server:
     """`anabranch serve` in a folder, which may be killed and started again."""
 
+    module = "anabranch"
+
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self.port = free_port()
@@ -49,7 +51,7 @@ class Server:
         self.home.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "ANABRANCH_HOME": str(self.home), **self.settings}
         self.log = (self.home / "server.log").open("a")
-        command = [sys.executable, "-m", "anabranch", "serve", "--port", str(self.port), *arguments]
+        command = [sys.executable, "-m", self.module, "serve", "--port", str(self.port), *arguments]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         assert self.process.stdout is not None
         if not self.key:

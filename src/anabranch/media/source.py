@@ -12,7 +12,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import obstore
@@ -119,7 +119,8 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _download(address: str, partial: Path, terms: Terms) -> None:
-    clock = _Clock(address, terms.within_s)
+    shown = _shown(address)
+    clock = _Clock(shown, terms.within_s)
     try:
         with outbound.client(terms.networks, terms.within_s, terms.timeout) as client:
             request = client.build_request("GET", address, headers={"accept-encoding": "identity"})
@@ -127,30 +128,37 @@ def _download(address: str, partial: Path, terms: Terms) -> None:
                 # A redirect's own body is not read: nobody says how large it is.
                 with contextlib.closing(client.send(request, stream=True)) as response:
                     if response.next_request is None:
-                        _check_answer(address, response, terms)
-                        _receive(address, response, partial, terms)
+                        _check_answer(shown, response, terms)
+                        _receive(shown, response, partial, terms)
                         return
                     request = response.next_request
-        _refuse(address, f"redirected more than {_MAX_REDIRECTS} times")
+        _refuse(shown, f"redirected more than {_MAX_REDIRECTS} times")
     except httpx2.TimeoutException:
         clock.check()
         raise ResourceError(
             "source_timeout",
-            f"{address} did not answer in time.",
+            f"{shown} did not answer in time.",
             "It is tried again; check that the server is up.",
         ) from None
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        _refuse(address, str(error))
+        _refuse(shown, str(error))
     except httpx2.RemoteProtocolError as error:
         raise ResourceError(
-            "source_truncated", f"{address} ended early: {error}.", "It is tried again from the start."
+            "source_truncated", f"{shown} ended early: {error}.", "It is tried again from the start."
         ) from error
     except httpx2.HTTPError as error:
         raise ResourceError(
             "source_unreachable",
-            f"{address} cannot be reached: {error}.",
+            f"{shown} cannot be reached: {error}.",
             "It is tried again; check the host name.",
         ) from error
+
+
+def _shown(address: str) -> str:
+    """An address as it may be logged and told: a password or a signature in it is for the server that it names."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
 
 
 def _read(address: str, partial: Path, terms: Terms) -> None:
