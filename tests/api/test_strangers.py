@@ -141,7 +141,7 @@ def test_files_are_sources_only_in_folders_that_are_listed(tmp_path: Path) -> No
     (films / "link.mp4").symlink_to(tmp_path / "secret.mp4")
     with serving(tmp_path / "home", ANABRANCH_SOURCE_FOLDERS=str(films)) as server:
         for address in (str(film), film.as_uri()):
-            task = server.post("/tasks", {"kind": "image", "input": address, "width": 64})
+            task = server.post("/tasks", {"kind": "probe", "input": address})
             assert server.task(task["id"], "completed", "failed")["status"] == "completed"
         for path, code in [
             (tmp_path / "secret.mp4", "source_forbidden"),

@@ -15,7 +15,7 @@ import pytest
 from anabranch.errors import SourceError
 from anabranch.media import source
 from anabranch.media.source import Terms
-from tests.servers import saying
+from tests.servers import in_front_of, saying
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,9 +107,12 @@ def test_an_object_that_is_too_large_is_not_begun(
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
     obstore.put(place.client(), "limits/film.mp4", bytes(1001))
-    terms = Terms(endpoint=place.endpoint, largest_bytes=1000)
-    assert refused(f"{place.url}/film.mp4", tmp_path, terms).code == "source_too_large"
-    assert source.fetch(f"{place.url}/film.mp4", tmp_path, replace(terms, largest_bytes=1001)).stat().st_size == 1001
+    with in_front_of(place.endpoint) as front:
+        terms = Terms(endpoint=front.url, largest_bytes=1000)
+        assert refused(f"{place.url}/film.mp4", tmp_path, terms).code == "source_too_large"
+        assert [method for method, _ in front.asked] == ["HEAD"]
+        terms = replace(terms, largest_bytes=1001)
+        assert source.fetch(f"{place.url}/film.mp4", tmp_path, terms).stat().st_size == 1001
 
 
 @pytest.mark.parametrize(
