@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from anabranch.tasks.desk import Desk
     from tests.databases import PostgresServer
     from tests.servers import ObjectStore
+
+# Tests start hundreds of processes. Where this is set, each of them would compile anew all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)
