@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anabranch.media import ffmpeg
@@ -13,8 +16,8 @@ from anabranch.tasks.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from anabranch.media.probe import Probe
     from anabranch.storage import Storage
     from anabranch.tasks import Kind, Output
 
@@ -28,7 +31,7 @@ def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
         scratch.mkdir()
         values: dict[str, Any] = {
             "source": source,
-            "probe": given.pop("probe", None) or probe(source, scratch),
+            "probe": given.pop("probe", None) or _seen(source, source.stat().st_mtime_ns),
             "scratch": scratch,
             "ffmpeg": ffmpeg.find(),
             "storage": storage,
@@ -40,6 +43,13 @@ def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
         return Desk(**{**values, **given})
 
     return make
+
+
+@functools.cache
+def _seen(source: Path, written_ns: int) -> Probe:
+    """What is in a source. Many tests have the same ones, and each look is a process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return probe(source, Path(scratch))
 
 
 def do(kind: Kind[Any], given: dict[str, Any], source: Path, make_desk: Callable[..., Desk], **at: Any) -> Output:
