@@ -28,12 +28,12 @@ serve: setup
 
 # Set up, then run every check and every test.
 test: setup check
-	$(BIN)/pytest -n 3 --durations=40 -m "not alone"
+	$(BIN)/pytest -n 3 --dist worksteal --durations=40 -m "not alone"
 	$(BIN)/pytest -m alone
 
 # Set up, then run the tests that take seconds.
 test-quick: setup
-	$(BIN)/pytest -n 2 -m "not slow and not alone"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not alone"
 
 # Lint, format and types.
 check: setup

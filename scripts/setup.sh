@@ -29,7 +29,8 @@ certificates=$(.venv/bin/pip config get global.cert 2>/dev/null || true)
 install() {
     .venv/bin/uv pip install --quiet --python .venv/bin/python "$@"
 }
-install --require-hashes -r requirements/dev.txt
+# Compiled here, as pip would, so that no first start has to.
+install --compile-bytecode --require-hashes -r requirements/dev.txt
 install --require-hashes --no-deps -r requirements/samples.txt
 # Building it fetches the page's modules, by the npm that the requirements brought.
 install --no-deps --no-build-isolation -e .

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch import migrations, wakeups
+from anabranch import wakeups
 from anabranch.database import open_database
 from anabranch.storage.files import FileStorage
 from tests import servers
-from tests.databases import migrate, serving
+from tests.databases import migrate, put_migrated, serving
 from tests.servers import Closed
 from tests.tasks.runner import desks
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from anabranch.tasks.desk import Desk
     from tests.databases import PostgresServer
     from tests.servers import ObjectStore
+
+# Tests start hundreds of processes. Where this is set, each of them would compile anew all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 # For what is opened in the tests' own process, and for each process that they start. The other servers of the tests are
@@ -130,24 +134,13 @@ def _short_listening(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wakeups, "_LISTEN_FOR_S", 0.05)
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "anabranch.db"
-    opened = open_database(f"sqlite:///{path}")
-    migrations.upgrade(opened)
-    opened.dispose()
-    return path
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database with all tables and no rows, on each of the two."""
     if request.param == "postgresql":
         url: str = request.getfixturevalue("migrated_postgres")
         return url
-    copied = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "anabranch.db")
-    return f"sqlite:///{copied}"
+    return put_migrated(tmp_path / "anabranch.db")
 
 
 @pytest.fixture

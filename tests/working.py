@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from anabranch.app import opened, working
+from tests.databases import put_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 @contextmanager
 def at_work(settings: Settings) -> Iterator[Parts]:
     """What a process has open that does pieces of tasks, and drives nothing."""
+    if settings.database_url is None:
+        put_migrated(settings.home / "anabranch.db")
     with opened(settings) as parts:
         loop = asyncio.new_event_loop()
         ended = asyncio.Event()

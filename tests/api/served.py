@@ -170,6 +170,6 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def elsewhere(folder: Path) -> Iterator[str]:
     """Another web server, with the files of a folder."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.api.served import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 # A function that does nothing but leave its rows: the event names no delivery.
 EVENT = "webhook/delivery.created"
@@ -35,6 +35,7 @@ def ended(server: Server, event_ids: list[str]) -> list[str]:
     return statuses
 
 
+@pytest.mark.alone
 def test_a_thousand_events_at_once_are_all_taken_and_each_runs_once(tmp_path: Path) -> None:
     ids = [f"e{number}" for number in range(1000)]
 
@@ -54,6 +55,7 @@ def test_a_thousand_events_at_once_are_all_taken_and_each_runs_once(tmp_path: Pa
         assert server.memory_mib() < 300
 
 
+@pytest.mark.alone
 def test_a_hundred_webhooks_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as server:
         for number in range(100):
@@ -94,6 +96,7 @@ def test_a_task_that_was_answered_is_done_after_sudden_death(tmp_path: Path, pla
         assert again["id"] == made["id"]
 
 
+@pytest.mark.alone
 def test_a_hundred_slow_clients_and_a_large_upload_take_little_memory(tmp_path: Path) -> None:
     size = 2 << 30
     block = bytes(1 << 20)

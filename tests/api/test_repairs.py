@@ -143,7 +143,7 @@ def test_a_branch_is_cancelled_and_the_others_go_on(server: Server) -> None:
 
 @pytest.mark.slow
 def test_an_upload_ends_with_its_run_when_that_is_cancelled(server: Server) -> None:
-    media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
+    media_id = server.upload(clips.plain(14, "1280x720", name="large.mp4"))
     until(lambda: any("libx264" in line and media_id in line for line in server.children()), 60)
     (run,) = [
         one

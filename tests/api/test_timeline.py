@@ -106,7 +106,7 @@ def test_a_failed_attempt_says_what_was_run_why_it_failed_and_what_to_do(trouble
 @pytest.mark.slow
 def test_a_running_attempt_is_listened_to_and_one_whose_server_died_was_interrupted(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as server:
-        media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
+        media_id = server.upload(clips.plain(14, "1280x720", name="large.mp4"))
 
         def running() -> Json:
             found = [

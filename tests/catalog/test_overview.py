@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from anabranch import clock, migrations
+from anabranch import clock
 from anabranch.catalog import attempts, media, overview, tasks
 from anabranch.catalog.tasks import Task
 from anabranch.database import open_database
+from tests.databases import put_migrated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,8 +161,7 @@ def test_work_that_began_lately_is_measured_since_it_began(database: sa.Engine, 
 
 def test_the_queries_read_what_is_of_now_and_not_all_there_ever_was(tmp_path: Path) -> None:
     # On SQLite, whose plans do not depend on how many rows there are.
-    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
-    migrations.upgrade(database)
+    database = open_database(put_migrated(tmp_path / "a.db"))
     seen = []
     sa.event.listen(database, "before_cursor_execute", lambda *given: seen.append((given[2], given[3])))
     for look in (overview.queue, overview.doing, overview.failures, overview.throughput):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anabranch import migrations
 from anabranch.catalog import fulltext, transcripts
 from anabranch.database import open_database
 from anabranch.errors import OptionError
+from tests.databases import put_migrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,7 @@ def spoken(database: sa.Engine) -> sa.Engine:
 
 @pytest.fixture
 def both(tmp_path: Path, postgres: sa.Engine) -> Iterator[tuple[sa.Engine, sa.Engine]]:
-    opened = open_database(f"sqlite:///{tmp_path / 'a.db'}")
-    migrations.upgrade(opened)
+    opened = open_database(put_migrated(tmp_path / "a.db"))
     yield opened, postgres
     opened.dispose()
 

@@ -11,12 +11,12 @@ import fastapi
 import inngest
 import inngest.fast_api
 
-from anabranch import migrations
 from anabranch.database import open_database
 from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
 from anabranch.wakeups import Wakeups, hearing
 from anabranch.workers import Membership
+from tests.databases import put_migrated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -45,10 +45,9 @@ async def running(
     retry_scale: float = 0.0,
     url: str | None = None,
 ) -> AsyncIterator[Engine]:
-    """An engine that drives the functions, on a database in the folder, or one that it shares with others."""
+    """An engine that drives the functions, on a database in the folder, or one with all tables that others share."""
     folder.mkdir(exist_ok=True)
-    database = open_database(url or f"sqlite:///{folder / 'engine.db'}")
-    migrations.upgrade(database)
+    database = open_database(url or put_migrated(folder / "engine.db"))
     app = fastapi.FastAPI()
     inngest.fast_api.serve(app, client, list(functions))
     membership = Membership(database, folder, {}, lease_s=12)

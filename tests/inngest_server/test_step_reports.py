@@ -11,10 +11,11 @@ import inngest
 import inngest.fast_api
 import pytest
 
-from anabranch import clock, migrations
+from anabranch import clock
 from anabranch.catalog import steps
 from anabranch.database import open_database
 from anabranch.step_reports import reporting
+from tests.databases import put_migrated
 from tests.inngest_server.driver import Answer, Driver, FailedError
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sa.Engine]:
     """An empty database."""
-    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
-    migrations.upgrade(database)
+    database = open_database(put_migrated(tmp_path / "a.db"))
     yield database
     database.dispose()
 

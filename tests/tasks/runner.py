@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from itertools import count
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from anabranch.media.probe import Probe
     from anabranch.storage import Storage
     from anabranch.tasks import Kind, Output
 
@@ -31,7 +33,7 @@ def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
         scratch.mkdir()
         values: dict[str, Any] = {
             "source": source,
-            "probe": given.pop("probe", None) or probe(source),
+            "probe": given.pop("probe", None) or _seen(source, source.stat().st_mtime_ns),
             "scratch": scratch,
             "ffmpeg": replace(ffmpeg.find(), sandbox=open_sandbox("auto", Limits())),
             "storage": storage,
@@ -43,6 +45,12 @@ def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
         return Desk(**{**values, **given})
 
     return make
+
+
+@functools.cache
+def _seen(source: Path, written_ns: int) -> Probe:
+    """What is in a source. Many tests have the same ones, and each look is a process."""
+    return probe(source)
 
 
 def do(kind: Kind[Any], given: dict[str, Any], source: Path, make_desk: Callable[..., Desk], **at: Any) -> Output:

@@ -64,7 +64,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 def proxy() -> Iterator[int]:
     """A proxy; its port. What is behind it is said later."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield server.server_port
         server.shutdown()
 
