@@ -29,7 +29,7 @@ LAYERS = [
     ["workers", "wakeups"],
     ["database", "pages", "settings"],
     ["ids", "buckets"],
-    ["errors", "clock", "findings", "gate", "languages", "stopping"],
+    ["errors", "clock", "findings", "gate", "languages", "room", "stopping"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

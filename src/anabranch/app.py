@@ -17,13 +17,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from anabranch import clock, engines, migrations, webhooks
-from anabranch.catalog import keys, work
+from anabranch.catalog import keys, losses
 from anabranch.database import open_database, stop_waiting
 from anabranch.engine.events import Event
 from anabranch.engine.signing import new_signing_key
 from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
+from anabranch.room import Room
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
@@ -66,6 +67,7 @@ class App:
         database: holds the catalog and the engine's rows.
         storage: holds the outputs.
         orders: has tasks done by the workers, of which this process may be one.
+        room: what is free on the disk of the home folder, and to whom it was promised.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
         elsewhere: has tasks done by another Task API; None when all are done here.
@@ -76,6 +78,7 @@ class App:
     database: sa.Engine
     storage: Storage
     orders: Orders
+    room: Room
     engine: Engine
     functions: fastapi.FastAPI
     elsewhere: Elsewhere | None = None
@@ -95,7 +98,13 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, signed: bool = False, serves: bool = False, works: bool = True, drain_s: float = 0.0
+    settings: Settings,
+    *,
+    signed: bool = False,
+    serves: bool = False,
+    works: bool = True,
+    parks: bool = True,
+    drain_s: float = 0.0,
 ) -> AsyncIterator[App]:
     """Open everything for one process. What an earlier process left running goes on.
 
@@ -104,6 +113,7 @@ async def open_app(
         signed: whether calls to functions are signed, because others can reach them too.
         serves: whether this process serves the API, at the settings' `base_url`.
         works: whether this process does pieces of tasks; others may.
+        parks: whether a piece that nobody has room for waits until somebody has; else it fails.
         drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
     Raises:
@@ -112,13 +122,14 @@ async def open_app(
     """
     # Steps wait in threads for the database, and more of them than there are cores.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "anabranch"))
-    with opened(settings, serves=serves, works=works) as parts:
+    with opened(settings, serves=serves, works=works, parks=parks) as parts:
         key = signing_key(settings, parts.database) if signed else None
         client = engines.new_client(APP_ID, settings, parts.database, key)
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = engines.new_engine(settings, parts.database, parts.wakeups, parts.membership, client, key)
         elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=True)
-        app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi, elsewhere)
+        room = parts.tools.room
+        app = App(settings, parts.database, parts.storage, parts.orders, room, engine, asgi, elsewhere)
         functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
@@ -160,8 +171,8 @@ class Parts:
 
 
 @contextmanager
-def opened(settings: Settings, *, serves: bool = False, works: bool = True) -> Iterator[Parts]:
-    """Open what every process needs, and close it.
+def opened(settings: Settings, *, serves: bool = False, works: bool = True, parks: bool = True) -> Iterator[Parts]:
+    """Open what every process needs, and close it; arguments as of `open_app`.
 
     Raises:
         SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
@@ -180,7 +191,7 @@ def opened(settings: Settings, *, serves: bool = False, works: bool = True) -> I
         wakeups = Wakeups()
         stack.enter_context(hearing(database, wakeups))
         craft = Craft(tools)
-        orders = Orders(database, wakeups, craft.showcase, craft.keeping)
+        orders = Orders(database, wakeups, craft.showcase, craft.keeping, craft.sources, parks=parks)
         yield Parts(database, storage, tools, craft, wakeups, membership, orders)
 
 
@@ -198,7 +209,7 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
     parts.membership.start()
     try:
         # Whoever had this home before was lost just now: what it was doing is not being done.
-        await asyncio.to_thread(work.release_lost, parts.database)
+        await asyncio.to_thread(losses.release_lost, parts.database, parts.tools.max_losses)
         yield
     finally:
         # What is noted after that is noted at once or not at all.
@@ -287,9 +298,11 @@ def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Too
         storage=storage,
         ffmpeg=ffmpeg.find(settings.ffmpeg),
         scratch=settings.home / "scratch",
+        room=Room(settings.home),
         cpu_slots=settings.cpu_slots,
         speech_model=settings.speech_model,
         endpoint=settings.storage_endpoint,
+        max_losses=settings.max_losses,
     )
 
 

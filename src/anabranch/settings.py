@@ -24,6 +24,12 @@ def _storage(given: str) -> str:
     return given
 
 
+def _losses(given: int) -> int:
+    if given == 1:
+        raise ValueError("should be 0 for never, or 2 or more: of one loss alone nobody can tell who was to blame")
+    return given
+
+
 def _listed(given: Any) -> Any:
     return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
 
@@ -53,6 +59,7 @@ class Settings(BaseSettings):
         speech_model: name or folder of a faster-whisper model; the English one that is shipped when unset.
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
         lease_s: after how many seconds of silence a process is lost, and others take up what it was doing.
+        max_losses: at how many lost workers a piece that they were doing is quarantined; 0 for never.
         drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
             worker, and none for a server.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
@@ -83,6 +90,7 @@ class Settings(BaseSettings):
     speech_model: str | None = None
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     lease_s: Annotated[float, Field(ge=1)] = 12.0
+    max_losses: Annotated[int, Field(ge=0), AfterValidator(_losses)] = 3
     drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
     tasks_url: Annotated[str | None, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")] = None

@@ -325,6 +325,7 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     for branch in record["branches"]:
         branch["url"] = links.shown(app, branch["url"], private=private)
         branch.update(retries(app, by_task[branch["taskId"]]))
+        branch["waitingFor"] = task_routes.waits(app, by_task[branch["taskId"]])
     source = record.pop("sourceUrl")
     view = {
         **record,

@@ -168,7 +168,10 @@ async def _follow(
 
 def _essence(status: dict[str, Json]) -> Json:
     """What of a status is worth telling: signed addresses differ each time that they are made."""
-    branches = [(one["name"], one["status"], one["progress"], one["attempt"]) for one in status["branches"]]
+    branches = [
+        (one["name"], one["status"], one["progress"], one["attempt"], one["waitingFor"] is not None)
+        for one in status["branches"]
+    ]
     said = status["title"], status["private"]
     return status["status"], status["percent"], status["playable"], said, branches
 

@@ -15,7 +15,7 @@ from anabranch.api import inputs, links
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, missing_media
-from anabranch.catalog import files, media, tasks
+from anabranch.catalog import files, media, tasks, waiting
 from anabranch.engine.events import Event
 from anabranch.errors import OptionError
 from anabranch.functions.process_task import read_order
@@ -118,6 +118,9 @@ class TaskView(BaseModel):
     options: dict[str, Any]
     metadata: dict[str, Any]
     error: str | dict[str, Any] | None
+    waiting_for: dict[str, Any] | None = Field(
+        None, description="What it waits for, in `message`: room on a disk. It goes on by itself when there is some."
+    )
 
 
 class Deleted(BaseModel):
@@ -302,6 +305,14 @@ def find(app: App, task_id: str) -> Task:
     return task
 
 
+def waits(app: App, task: Task) -> dict[str, Json] | None:
+    """What a task waits for that goes on by itself when it is there, or None."""
+    if task.status not in ("queued", "processing"):
+        return None
+    parked = waiting.by_task(app.database, [task.id]).get(task.id)
+    return parked.to_dict() if parked is not None else None
+
+
 def _read_statuses(given: list[str] | None) -> list[str]:
     statuses = []
     for word in given or []:
@@ -318,6 +329,7 @@ def _shown(app: App, task: Task, view: dict[str, Json]) -> dict[str, Json]:
     source = links.shown(app, task.input, private=private) if task.input.startswith(STORED) else task.input
     given: dict[str, Json] = {"url": source, "input": {"object": "external_file", "url": source}}
     given["inputs"] = [given["input"]]
+    given["waiting_for"] = waits(app, task)
     if view["object"] == "job":
         given["input"] = source
     if task.output and private:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from anabranch.cli import completion, output
 from anabranch.cli.options import DEFAULT_URL, AsJson, Key, Url, in_path
+from anabranch.clock import iso
 
 if TYPE_CHECKING:
     from anabranch.cli.tail import Event
@@ -86,7 +87,7 @@ def _clock(moment_ms: int | None) -> str:
     if moment_ms is None:
         return ""
     if not sys.stdout.isatty():
-        return output.iso(moment_ms)
+        return iso(moment_ms)
     return datetime.fromtimestamp(moment_ms / 1000).astimezone().strftime("%H:%M:%S")
 
 
