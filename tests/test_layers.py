@@ -18,7 +18,7 @@ LAYERS = [
     ["engines"],
     ["inngest_engine"],
     ["step_reports"],
-    ["doctor", "functions"],
+    ["doctor", "functions", "retention"],
     ["tasks", "webhooks"],
     ["views"],
     ["migrations"],

@@ -44,12 +44,12 @@ def of(disk: Disk, tmp_path: Path) -> Room:
 
 
 def test_the_last_of_it_is_promised_once(of: Room) -> None:
-    assert of.take("a", lambda: 600, 60) is None
-    assert of.take("b", lambda: 600, 60) == 300
+    assert of.take("a", lambda: 600) is None
+    assert of.take("b", lambda: 600) == 300
     assert of.left_bytes() == 300
     of.withdraw("a")
     of.withdraw("a")
-    assert of.take("b", lambda: 600, 60) is None
+    assert of.take("b", lambda: 600) is None
 
 
 def test_what_was_written_of_a_promise_counts_once(of: Room, disk: Disk) -> None:
@@ -61,9 +61,12 @@ def test_what_was_written_of_a_promise_counts_once(of: Room, disk: Disk) -> None
 
 
 def test_a_promise_to_who_never_comes_back_ends(of: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert of.take("gone", lambda: 900, 60) is None
-    # Who is at it renews it, whatever is left beside it.
-    assert of.take("gone", lambda: 900, 60) is None
+    assert of.take("gone", lambda: 900) is None
+    # Who is at it has it renewed, whatever is left beside it.
+    assert of.take("gone", lambda: 900) is None
+    of.let_lapse("gone", 60)
+    of.let_lapse("nobody", 60)
+    assert of.left_bytes() == 0
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     assert of.left_bytes() == 900
@@ -72,8 +75,8 @@ def test_a_promise_to_who_never_comes_back_ends(of: Room, monkeypatch: pytest.Mo
 def test_what_is_kept_is_given_to_nobody(of: Room, disk: Disk) -> None:
     disk.free = 40
     assert of.left_bytes() == -60
-    assert of.take("a", lambda: 1, 60) == -60
-    assert of.take("nothing", lambda: 0, 60) is None
+    assert of.take("a", lambda: 1) == -60
+    assert of.take("nothing", lambda: 0) is None
 
 
 def test_bytes_are_said_in_units_of_a_fitting_size() -> None:

@@ -24,6 +24,7 @@ from anabranch.engine.signing import new_signing_key
 from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
+from anabranch.retention import Retention
 from anabranch.room import Room
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
@@ -159,6 +160,7 @@ class Parts:
         wakeups: how whoever waits hears of what happens elsewhere.
         membership: this process among those that share the database.
         orders: has tasks done.
+        retention: removes what is kept no longer.
     """
 
     database: sa.Engine
@@ -168,6 +170,7 @@ class Parts:
     wakeups: Wakeups
     membership: Membership
     orders: Orders
+    retention: Retention
 
 
 @contextmanager
@@ -192,7 +195,8 @@ def opened(settings: Settings, *, serves: bool = False, works: bool = True, park
         stack.enter_context(hearing(database, wakeups))
         craft = Craft(tools)
         orders = Orders(database, wakeups, craft.showcase, craft.keeping, craft.sources, parks=parks)
-        yield Parts(database, storage, tools, craft, wakeups, membership, orders)
+        retention = Retention(database, storage, craft.keeping, settings)
+        yield Parts(database, storage, tools, craft, wakeups, membership, orders, retention)
 
 
 @asynccontextmanager
@@ -204,7 +208,7 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
         works: whether this process does pieces; else it only lets the others know of itself.
         drain_s: how many seconds what is being done may go on at the end.
     """
-    workshop = Workshop(parts.tools, parts.craft, parts.wakeups, parts.membership) if works else None
+    workshop = _open_workshop(parts) if works else None
     running = asyncio.create_task(workshop.run()) if workshop is not None else None
     parts.membership.start()
     try:
@@ -218,6 +222,19 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
         if workshop is not None and running is not None:
             await workshop.close(drain_s)
             await asyncio.gather(running, return_exceptions=True)
+
+
+def _open_workshop(parts: Parts) -> Workshop:
+    sweeps = parts.retention
+    return Workshop(
+        parts.tools,
+        parts.craft,
+        parts.wakeups,
+        parts.membership,
+        sweep=sweeps.sweep,
+        sweep_often=sweeps.sweep_sources,
+        parks=parts.orders.parks,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,19 +51,21 @@ class Room:
         with self._lock:
             self._promises[whom] = _Promise(open_bytes, None)
 
-    def take(self, whom: Hashable, open_bytes: Callable[[], int], lasts_s: float) -> int | None:
-        """Promise as much if it is left, for so many seconds: whoever it is may never come back.
-
-        Returns:
-            None, or what is left when that is too little: then nothing is promised.
-        """
+    def take(self, whom: Hashable, open_bytes: Callable[[], int]) -> int | None:
+        """The same if as much is left. None, or what is left when that is too little: then nothing is promised."""
         with self._lock:
             self._promises.pop(whom, None)
             left = self._left_bytes()
             if open_bytes() > max(left, 0):
                 return left
-            self._promises[whom] = _Promise(open_bytes, time.monotonic() + lasts_s)
+            self._promises[whom] = _Promise(open_bytes, None)
             return None
+
+    def let_lapse(self, whom: Hashable, within_s: float) -> None:
+        """Let a promise end by itself after some seconds: whoever has it may never come back."""
+        with self._lock:
+            if whom in self._promises:
+                self._promises[whom] = replace(self._promises[whom], until=time.monotonic() + within_s)
 
     def withdraw(self, whom: Hashable) -> None:
         """Promise it no more. Doing it twice is fine."""

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
         cpu_slots: how many pieces of work may run at once; one for each core when unset.
         lease_s: after how many seconds of silence a process is lost, and others take up what it was doing.
         max_losses: at how many lost workers a piece that they were doing is quarantined; 0 for never.
+        keep_history_days: for how many days it is remembered what has ended: runs, changes, deliveries, logs.
+        keep_media_days: for how many days media are kept; for ever when unset.
+        keep_sources: whether the bytes of an upload are kept for good (`always`), or until what is made of it is ready.
         drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
             worker, and none for a server.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
@@ -91,6 +94,9 @@ class Settings(BaseSettings):
     cpu_slots: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     lease_s: Annotated[float, Field(ge=1)] = 12.0
     max_losses: Annotated[int, Field(ge=0), AfterValidator(_losses)] = 3
+    keep_history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    keep_media_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
+    keep_sources: Literal["always", "until_ready"] = "always"
     drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
     tasks_url: Annotated[str | None, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")] = None

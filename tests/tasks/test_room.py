@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import struct
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from anabranch.room import KEPT_BYTES
 from anabranch.settings import Settings
 from anabranch.tasks import workshop
 from tests import clips
+from tests.disks import fill, small_disk
 from tests.working import at_work
 
 if TYPE_CHECKING:
@@ -38,22 +38,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with sixteen mebibytes more than what is kept free. Only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    size = f"size={KEPT_BYTES + (16 << 20)}"
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(disk: Path, size: int) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb") as file:
-        file.write(bytes(size))
-    return filler
+    """A disk with sixteen mebibytes more than what is kept free."""
+    with small_disk(tmp_path / "disk", KEPT_BYTES + (16 << 20)) as folder:
+        yield folder
 
 
 async def parked(parts: Parts) -> waiting.Parked:

@@ -15,7 +15,7 @@ from anabranch.api import inputs, links
 from anabranch.api.context import Caller, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, missing_media
-from anabranch.catalog import files, media, tasks, waiting
+from anabranch.catalog import media, tasks, waiting
 from anabranch.engine.events import Event
 from anabranch.errors import OptionError
 from anabranch.functions.process_task import read_order
@@ -272,15 +272,7 @@ async def delete(app: App, task: Task) -> None:
         # While its rows still say what it is called there.
         await app.elsewhere.abandon(task.id)
     await app.orders.discard(task.id)
-
-    def forget() -> None:
-        app.orders.remove(task)
-        file = files.of_task(app.database, task.id)
-        if file is not None:
-            files.delete(app.database, file.id)
-        tasks.delete(app.database, task.id)
-
-    await asyncio.to_thread(forget)
+    await asyncio.to_thread(app.orders.forget, task)
 
 
 def generation(request: fastapi.Request) -> Generation:

@@ -159,9 +159,9 @@ files = sa.Table(
     # video, image, audio or text
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("type", sa.Text, nullable=False),
-    # waiting, ready or failed
+    # waiting, ready, failed, or gone (a source that is not kept any more)
     sa.Column("status", sa.Text, nullable=False),
-    # where its bytes are; null until ready
+    # where its bytes are; null unless ready
     sa.Column("key", sa.Text, index=True),
     sa.Column("filesize", sa.BigInteger),
     # width, height, duration, codecs, as far as known

@@ -76,7 +76,7 @@ class Orders:
         self._showcase = showcase
         self._keeping = keeping
         self._sources = sources
-        self._parks = parks
+        self.parks = parks
 
     async def plan(self, order: Task, again: dict[str, Json] | None = None) -> dict[str, Json]:
         """Write the task down, and have its source looked into and cut into pieces.
@@ -143,9 +143,13 @@ class Orders:
         await self._ask_database(tasks.cancel, task_id)
         await self._stop(task_id)
 
-    def remove(self, task: Task) -> None:
-        """Remove all that a task has stored. Its pieces are then as if they had not been done."""
-        self._keeping.remove(task)
+    def forget(self, task: Task) -> None:
+        """Forget a task that nobody is at any more, with all that it stored."""
+        self._keeping.forget(task)
+
+    def forget_media(self, media_id: str) -> None:
+        """Forget a media row with all that is stored of it, and its tasks that have ended."""
+        self._keeping.forget_media(media_id)
 
     async def _stop(self, task_id: str) -> None:
         """Have whoever is at a piece of the task stop, and clear up. Who does not stop in time can store nothing more
@@ -187,7 +191,7 @@ class Orders:
                 elif time.monotonic() - asked_at > _UNCLAIMED_S:
                     await self._ask_database(self._check_anybody_can, order.id, name)
                     asked_at = time.monotonic()
-                if not self._parks:
+                if not self.parks:
                     await self._ask_database(_check_room, order.id, name)
                 await signalled(woken, _LOOK_AGAIN_S)
                 woken.clear()
@@ -253,7 +257,9 @@ def _check_room(database: sa.Engine, task_id: str, name: str) -> None:
     """
     for parked in waiting.for_room(database, task_id):
         if parked.piece == name:
-            raise ResourceError("disk_full", f"{name} {parked.why}.", "Free some space; the step is tried again.")
+            error = ResourceError("disk_full", f"{name} {parked.why}.", "Free some space; the step is tried again.")
+            tasks.note_error(database, task_id, error.to_dict())
+            raise error
 
 
 def _cancelled(task_id: str) -> FinalError:

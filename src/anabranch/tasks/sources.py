@@ -180,10 +180,10 @@ class Sources:
             raise gone(key) from error
 
 
-def gone(key: str) -> SourceError:
-    """The error of who wants a source that was stored here once."""
+def gone(name: str) -> SourceError:
+    """The error of who wants a source that was stored here once, by its key or id."""
     return SourceError(
         "source_gone",
-        f"There is no source at {key} any more: it is not kept (ANABRANCH_KEEP_SOURCES), or was deleted.",
+        f"The source {name} is not there any more: it is not kept (ANABRANCH_KEEP_SOURCES), or was deleted.",
         "What was made of it stays. To make more of it, upload it again.",
     )

@@ -38,6 +38,7 @@ from anabranch.tasks.showcase import store
 from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import sqlalchemy as sa
@@ -102,14 +103,30 @@ class Workshop:
         craft: how a piece is done.
         wakeups: tells when there is something to do, and when something is not wanted any more.
         membership: under which name it works.
+        sweep: removes what is kept no longer; done by one of the workers for all.
+        sweep_often: the same for what goes soon, and is quickly found.
+        parks: whether work that there is no room for waits, of which people are to hear.
     """
 
-    def __init__(self, tools: Tools, craft: Craft, wakeups: Wakeups, membership: Membership) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        craft: Craft,
+        wakeups: Wakeups,
+        membership: Membership,
+        *,
+        sweep: Callable[[], object],
+        sweep_often: Callable[[], object],
+        parks: bool = True,
+    ) -> None:
         self._tools = tools
         self._database = tools.database
         self._wakeups = wakeups
         self._membership = membership
         self._craft = craft
+        self._sweep = sweep
+        self._sweep_often = sweep_often
+        self._parks = parks
         self._held: Counter[str] = Counter()
         # What is being done, so that it can be stopped.
         self._doing: dict[Claim, CancelToken] = {}
@@ -331,16 +348,18 @@ class Workshop:
             self._say_what_waits()
             for task_id in published.not_stored(self._database):
                 store(self._database, self._tools.storage, task_id)
-            if time.monotonic() > self._sweeps_at and self._is_oldest():
-                self._sweeps_at = time.monotonic() + _SWEEP_EVERY_S
-                self._craft.keeping.sweep_orphans()
+            if self._is_oldest():
+                self._sweep_often()
+                if time.monotonic() > self._sweeps_at:
+                    self._sweeps_at = time.monotonic() + _SWEEP_EVERY_S
+                    self._sweep()
         except Exception:  # noqa: BLE001  (whatever it is, work goes on)
             # It is done again in a moment.
             _log.exception("could not tidy up")
 
     def _say_what_waits(self) -> None:
         """Say once that pieces wait for room, and once that none does any more: the oldest of the workers for all."""
-        parked = waiting.for_room(self._database) if self._is_oldest() else []
+        parked = waiting.for_room(self._database) if self._parks and self._is_oldest() else []
         if parked and not self._said_so:
             one = parked[0]
             _log.warning("work waits for room", task=one.task_id, piece=one.piece, why=one.why, pieces=len(parked))
