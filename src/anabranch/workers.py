@@ -215,11 +215,18 @@ class Membership:
 
     def _beat(self) -> bool:
         """Say that this process lives. False when it was taken for lost meanwhile."""
-        told = {"free_bytes": self._free_bytes(), "offer": self.offer()}
+        told = {"free_bytes": self._free_bytes(), "offer": self._offered()}
         with self._own.begin() as connection:
             seen = {"seen_at": now_ms(connection), "status": self._status, **told}
             changed = connection.execute(workers.update().where(workers.c.id == self.id, _LIVING).values(seen))
         return bool(changed.rowcount)
+
+    def _offered(self) -> Json:
+        try:
+            return self.offer()
+        except Exception:  # noqa: BLE001  (whatever it is, the beat must come)
+            _log.exception("nothing can be offered")
+            return None
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self._home).free
