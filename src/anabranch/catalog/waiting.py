@@ -51,7 +51,7 @@ class Parked:
     def to_dict(self) -> dict[str, Json]:
         """As clients see it."""
         return {
-            "code": "room",
+            "for": "room",
             "message": self.why,
             "hint": ADVICE,
             "piece": self.piece,

@@ -296,7 +296,7 @@ def _waiting(record: dict[str, Json]) -> list[Notice]:
     told, names = waits[0]["waitingFor"], tuple(branch["name"] for branch in waits)
     called = words.together([words.branch(name) for name in names])
     message = f"{told['piece']} {told['message']}."
-    return [Notice(f"{called}: waiting for room", message, told["hint"], told["code"], names, final=False)]
+    return [Notice(f"{called}: waiting for room", message, told["hint"], told["for"], names, final=False)]
 
 
 def _is_wrong(branch: dict[str, Json]) -> bool:
