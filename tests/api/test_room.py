@@ -17,7 +17,7 @@ from tests import clips
 from tests.api.served import anyone, serving, until
 from tests.api.test_stream import listen
 from tests.api.test_uploads import TUS, create, patch
-from tests.disks import small_disk
+from tests.disks import fill, small_disk
 from tests.test_command import finish, python
 
 if TYPE_CHECKING:
@@ -72,6 +72,41 @@ def test_others_that_are_arriving_count_until_they_are_given_up(server: Server) 
     second = create(server, 16 * MIB)
     assert second.status_code == 201
     assert anyone.delete(second.headers["location"], headers=TUS).status_code == 204
+
+
+def test_whoever_looks_is_told_what_waits_for_room_and_it_goes_on_when_there_is_some(server: Server) -> None:
+    clip = clips.silent(2, name="little.mp4")
+    # Enough to be taken, and too little to be looked into.
+    spare = clip.stat().st_size + (200 << 10)
+    filler = fill(server.home, server.get("/ready")["disk_free_bytes"] - KEPT_BYTES - spare)
+    media_id = server.upload(clip)
+
+    def waiting() -> bool:
+        branches = server.get(f"/media/{media_id}")["branches"]
+        return len(branches) == 4 and all(one["waitingFor"] for one in branches)
+
+    until(waiting, 60)
+    row = server.get(f"/media/{media_id}")
+    told = row["branches"][0]["waitingFor"]
+    assert (row["status"], row["branches"][0]["error"], told["piece"]) == ("processing", None, "plan")
+    assert told["message"].startswith("waits for room: needs 256 KiB, the worker has ")
+    task_id = row["branches"][0]["taskId"]
+    assert server.get(f"/tasks/{task_id}")["waiting_for"]["needsBytes"] == 256 << 10
+    assert all(lane["waitingFor"] for lane in server.get(f"/media/{media_id}/timeline")["lanes"])
+    (finding,) = [one for one in server.get("/doctor") if one["about"] == "work"]
+    assert (finding["status"], told["message"] in finding["said"]) == ("warning", True)
+    reach = {"ANABRANCH_URL": server.url, "ANABRANCH_KEY": server.key}
+    for shown in (("task", "show", task_id), ("media", "show", media_id)):
+        code, out, _ = finish(python("-m", "anabranch", *shown, **reach))
+        assert code == 0
+        assert "waits for room: needs 256 KiB" in out
+    signed_in = anyone.post(f"{server.url}/session", json={"key": server.key}, headers={"origin": server.url})
+    cookie = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
+    page = anyone.get(f"{server.url}/watch/{media_id}", headers={"cookie": cookie})
+    assert "waiting for room" in page.text
+    filler.unlink()
+    assert server.media(media_id, "ready", "failed")["status"] == "ready"
+    assert not any(one["waitingFor"] for one in server.get(f"/media/{media_id}")["branches"])
 
 
 def test_the_source_of_what_is_ready_goes_and_nothing_that_was_made_of_it(server: Server) -> None:
