@@ -18,7 +18,7 @@ LAYERS = [
     ["engines"],
     ["inngest_engine"],
     ["step_reports"],
-    ["doctor", "functions"],
+    ["doctor", "functions", "retention"],
     ["tasks", "webhooks"],
     ["views"],
     ["migrations"],
@@ -29,7 +29,7 @@ LAYERS = [
     ["workers", "wakeups"],
     ["database", "pages", "settings"],
     ["ids", "buckets", "outbound"],
-    ["errors", "clock", "findings", "gate", "languages", "limits", "stopping"],
+    ["errors", "clock", "findings", "gate", "languages", "limits", "room", "stopping"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

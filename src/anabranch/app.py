@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from anabranch import clock, engines, migrations, webhooks
-from anabranch.catalog import keys, work
+from anabranch.catalog import keys, losses
 from anabranch.database import open_database, stop_waiting
 from anabranch.engine.events import Event
 from anabranch.engine.signing import new_signing_key
@@ -26,6 +26,8 @@ from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.media.sandbox import open_sandbox
 from anabranch.media.source import Terms
+from anabranch.retention import Retention
+from anabranch.room import Room
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
@@ -68,6 +70,7 @@ class App:
         database: holds the catalog and the engine's rows.
         storage: holds the outputs.
         orders: has tasks done by the workers, of which this process may be one.
+        room: what is free on the disk of the home folder, and to whom it was promised.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
         elsewhere: has tasks done by another Task API; None when all are done here.
@@ -78,6 +81,7 @@ class App:
     database: sa.Engine
     storage: Storage
     orders: Orders
+    room: Room
     engine: Engine
     functions: fastapi.FastAPI
     elsewhere: Elsewhere | None = None
@@ -97,7 +101,13 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, signed: bool = False, serves: bool = False, works: bool = True, drain_s: float = 0.0
+    settings: Settings,
+    *,
+    signed: bool = False,
+    serves: bool = False,
+    works: bool = True,
+    parks: bool = True,
+    drain_s: float = 0.0,
 ) -> AsyncIterator[App]:
     """Open everything for one process. What an earlier process left running goes on.
 
@@ -106,6 +116,7 @@ async def open_app(
         signed: whether calls to functions are signed, because others can reach them too.
         serves: whether this process serves the API, at the settings' `base_url`.
         works: whether this process does pieces of tasks; others may.
+        parks: whether a piece that nobody has room for waits until somebody has; else it fails.
         drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
     Raises:
@@ -114,13 +125,14 @@ async def open_app(
     """
     # Steps wait in threads for the database, and more of them than there are cores.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "anabranch"))
-    with opened(settings, serves=serves, works=works) as parts:
+    with opened(settings, serves=serves, works=works, parks=parks) as parts:
         key = signing_key(settings, parts.database) if signed else None
         client = engines.new_client(APP_ID, settings, parts.database, key)
         asgi = fastapi.FastAPI(openapi_url=None)
         engine = engines.new_engine(settings, parts.database, parts.wakeups, parts.membership, client, key)
         elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=True)
-        app = App(settings, parts.database, parts.storage, parts.orders, engine, asgi, elsewhere)
+        room = parts.tools.room
+        app = App(settings, parts.database, parts.storage, parts.orders, room, engine, asgi, elsewhere)
         functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)
@@ -150,6 +162,7 @@ class Parts:
         wakeups: how whoever waits hears of what happens elsewhere.
         membership: this process among those that share the database.
         orders: has tasks done.
+        retention: removes what is kept no longer.
     """
 
     database: sa.Engine
@@ -159,11 +172,12 @@ class Parts:
     wakeups: Wakeups
     membership: Membership
     orders: Orders
+    retention: Retention
 
 
 @contextmanager
-def opened(settings: Settings, *, serves: bool = False, works: bool = True) -> Iterator[Parts]:
-    """Open what every process needs, and close it.
+def opened(settings: Settings, *, serves: bool = False, works: bool = True, parks: bool = True) -> Iterator[Parts]:
+    """Open what every process needs, and close it; arguments as of `open_app`.
 
     Raises:
         SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
@@ -182,8 +196,9 @@ def opened(settings: Settings, *, serves: bool = False, works: bool = True) -> I
         wakeups = Wakeups()
         stack.enter_context(hearing(database, wakeups))
         craft = Craft(tools)
-        orders = Orders(database, wakeups, craft.showcase, craft.keeping)
-        yield Parts(database, storage, tools, craft, wakeups, membership, orders)
+        orders = Orders(database, wakeups, craft.showcase, craft.keeping, craft.sources, parks=parks)
+        retention = Retention(database, storage, craft.keeping, settings)
+        yield Parts(database, storage, tools, craft, wakeups, membership, orders, retention)
 
 
 @asynccontextmanager
@@ -195,12 +210,12 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
         works: whether this process does pieces; else it only lets the others know of itself.
         drain_s: how many seconds what is being done may go on at the end.
     """
-    workshop = Workshop(parts.tools, parts.craft, parts.wakeups, parts.membership) if works else None
+    workshop = _open_workshop(parts) if works else None
     running = asyncio.create_task(workshop.run()) if workshop is not None else None
     parts.membership.start()
     try:
         # Whoever had this home before was lost just now: what it was doing is not being done.
-        await asyncio.to_thread(work.release_lost, parts.database)
+        await asyncio.to_thread(losses.release_lost, parts.database, parts.tools.max_losses)
         yield
     finally:
         # What is noted after that is noted at once or not at all.
@@ -209,6 +224,19 @@ async def working(parts: Parts, *, works: bool = True, drain_s: float = 0.0) -> 
         if workshop is not None and running is not None:
             await workshop.close(drain_s)
             await asyncio.gather(running, return_exceptions=True)
+
+
+def _open_workshop(parts: Parts) -> Workshop:
+    sweeps = parts.retention
+    return Workshop(
+        parts.tools,
+        parts.craft,
+        parts.wakeups,
+        parts.membership,
+        sweep=sweeps.sweep,
+        sweep_often=sweeps.sweep_sources,
+        parks=parts.orders.parks,
+    )
 
 
 @dataclass(frozen=True)
@@ -294,6 +322,7 @@ def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Too
         storage=storage,
         ffmpeg=replace(ffmpeg.find(settings.ffmpeg), sandbox=sandbox),
         scratch=settings.home / "scratch",
+        room=Room(settings.home),
         cpu_slots=settings.cpu_slots,
         terms=Terms(
             networks=settings.private_networks,
@@ -303,6 +332,7 @@ def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Too
             endpoint=settings.storage_endpoint,
         ),
         speech_model=settings.speech_model,
+        max_losses=settings.max_losses,
     )
 
 

@@ -14,3 +14,8 @@ def now() -> datetime:
 def now_ms() -> int:
     """Unix time in milliseconds, as event timestamps are given."""
     return int(time.time() * 1000)
+
+
+def iso(moment_ms: int) -> str:
+    """A moment as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(moment_ms // 1000, UTC).isoformat().replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import tempfile
@@ -9,7 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from anabranch import buckets
+from anabranch.catalog import waiting
 from anabranch.database import facts, open_database
 from anabranch.errors import AnabranchError
 from anabranch.findings import Finding
@@ -47,7 +51,25 @@ def examine(settings: Settings) -> list[Finding]:
             found.append(check(settings))
         except AnabranchError as error:
             found.append(Finding(about, "problem", error.message, error.hint))
-    return found + _storage(settings)
+    return found + _waiting(settings) + _storage(settings)
+
+
+def _waiting(settings: Settings) -> list[Finding]:
+    """What waits for room; nothing where there is no database with tables yet, of which the check of it tells."""
+    if settings.database_url is None and not (settings.home / "anabranch.db").exists():
+        return []
+    parked: list[waiting.Parked] = []
+    with contextlib.suppress(AnabranchError, sa.exc.SQLAlchemyError):
+        opened = open_database(settings.database)
+        try:
+            parked = waiting.for_room(opened)
+        finally:
+            opened.dispose()
+    if not parked:
+        return []
+    first, more = parked[0], len(parked) - 1
+    said = f"{first.piece} of {first.task_id} {first.why}" + (f"; {more} more pieces wait" if more else "")
+    return [Finding("work", "warning", said, waiting.ADVICE)]
 
 
 def _ffmpeg(settings: Settings) -> Finding:

@@ -60,7 +60,8 @@ async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
         private_networks=EVERYWHERE,
         source_folders=(Path("/"),),
     )
-    async with application.open_app(settings) as app:
+    # Whoever waits for a command is told, and may give it again: it goes on where it was.
+    async with application.open_app(settings, parks=False) as app:
         media_id = await asyncio.to_thread(_media_id, app, _identity(address))
         run_id = await application.upload(app, media_id, address)
         watching = asyncio.create_task(_watch(app, media_id, address, quiet=quiet))

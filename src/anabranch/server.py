@@ -82,11 +82,13 @@ async def _serve(
         server = _Server(config)
         syncing = asyncio.create_task(_sync(app, app_urls))
         stopping = asyncio.create_task(server.stop_when(stop))
+        sweeping = asyncio.create_task(uploads.keep_giving_up(app))
         try:
             await server.serve(sockets=[listener])
         finally:
             syncing.cancel()
             stopping.cancel()
+            sweeping.cancel()
 
 
 class _Server(uvicorn.Server):

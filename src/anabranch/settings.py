@@ -39,6 +39,12 @@ def _origin(given: str) -> str:
     return given
 
 
+def _losses(given: int) -> int:
+    if given == 1:
+        raise ValueError("should be 0 for never, or 2 or more: of one loss alone nobody can tell who was to blame")
+    return given
+
+
 def _listed(given: Any) -> Any:
     return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
 
@@ -93,6 +99,10 @@ class Settings(BaseSettings):
         max_output_bytes: how large a file they may write.
         max_child_s: how long each of them may run, in seconds.
         lease_s: after how many seconds of silence a process is lost, and others take up what it was doing.
+        max_losses: at how many lost workers a piece that they were doing is quarantined; 0 for never.
+        keep_history_days: for how many days it is remembered what has ended: runs, changes, deliveries, logs.
+        keep_media_days: for how many days media are kept; for ever when unset.
+        keep_sources: whether the bytes of an upload are kept for good (`always`), or until what is made of it is ready.
         drain_s: how many seconds what is being done may go on when the process is told to stop; when unset 30 for a
             worker, and none for a server.
         adaptive_video: options of `adaptive_video` for the HLS package of each upload, as JSON.
@@ -141,6 +151,10 @@ class Settings(BaseSettings):
     max_output_bytes: Annotated[int, Field(ge=1)] = Limits.output_bytes
     max_child_s: Annotated[float, Field(gt=0)] = Limits.child_s
     lease_s: Annotated[float, Field(ge=1)] = 12.0
+    max_losses: Annotated[int, Field(ge=0), AfterValidator(_losses)] = 3
+    keep_history_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    keep_media_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
+    keep_sources: Literal["always", "until_ready"] = "always"
     drain_s: Annotated[float | None, Field(ge=0)] = None
     adaptive_video: dict[str, Any] = {}
     tasks_url: Annotated[str | None, Field(pattern=r"^https?://[^/@?#\s]+[^@?#\s]*$")] = None

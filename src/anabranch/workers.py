@@ -48,8 +48,10 @@ workers = sa.Table(
     sa.Column("capabilities", sa.JSON, nullable=False),
     # where it serves the API; null when it serves none
     sa.Column("address", sa.Text),
-    # room in its home folder
+    # free on the disk of its home folder
     sa.Column("free_bytes", sa.BigInteger, nullable=False),
+    # what of that it has for one more piece; null when it does no pieces. See `catalog/work.py`
+    sa.Column("offer", sa.JSON(none_as_null=True)),
     sa.Column("started_at", Timestamp, nullable=False),
     # by the clock of the database
     sa.Column("seen_at", Timestamp, nullable=False),
@@ -117,6 +119,8 @@ class Membership:
         ]
         # Since when this process has not been asleep, or cut off: who was cannot say of others that they were silent.
         self._awake_since = self._beaten_at = time.monotonic()
+        # What this process has for one more piece, as it tells the others; None while it does none.
+        self.offer: Callable[[], Json] = lambda: None
         # Called in a thread of their own: when this process was taken for lost, and again and again.
         self.when_lost: list[Callable[[], None]] = []
         self.with_each_beat: list[Callable[[], None]] = []
@@ -211,10 +215,18 @@ class Membership:
 
     def _beat(self) -> bool:
         """Say that this process lives. False when it was taken for lost meanwhile."""
+        told = {"free_bytes": self._free_bytes(), "offer": self._offered()}
         with self._own.begin() as connection:
-            seen = {"seen_at": now_ms(connection), "status": self._status, "free_bytes": self._free_bytes()}
+            seen = {"seen_at": now_ms(connection), "status": self._status, **told}
             changed = connection.execute(workers.update().where(workers.c.id == self.id, _LIVING).values(seen))
         return bool(changed.rowcount)
+
+    def _offered(self) -> Json:
+        try:
+            return self.offer()
+        except Exception:  # noqa: BLE001  (whatever it is, the beat must come)
+            _log.exception("nothing can be offered")
+            return None
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self._home).free

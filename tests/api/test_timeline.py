@@ -104,7 +104,7 @@ def test_a_failed_attempt_says_what_was_run_why_it_failed_and_what_to_do(trouble
 
 
 @pytest.mark.slow
-def test_a_running_attempt_is_listened_to_and_one_whose_server_died_was_interrupted(tmp_path: Path) -> None:
+def test_a_running_attempt_is_listened_to_and_one_whose_server_died_was_lost(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as server:
         media_id = server.upload(clips.plain(14, "1280x720", name="large.mp4"))
 
@@ -122,10 +122,10 @@ def test_a_running_attempt_is_listened_to_and_one_whose_server_died_was_interrup
         server.kill()
         server.start()
         seen = next(one for one in lane(server, media_id, "hls-package")["pieces"] if one["name"] == piece["name"])
-        assert seen["attempts"][0]["status"] in ("interrupted", "completed")
+        assert seen["attempts"][0]["status"] in ("lost", "completed")
         server.media(media_id, "ready", "failed")
         film = lane(server, media_id, "hls-package")
         all_attempts = [one for each in film["pieces"] for one in each["attempts"]]
-        assert "interrupted" in {one["status"] for one in all_attempts}
+        assert "lost" in {one["status"] for one in all_attempts}
         assert {one["status"] for one in film["pieces"]} == {"completed"}
         assert all(one["endedAt"] for one in all_attempts)

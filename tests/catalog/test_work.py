@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from anabranch.catalog import attempts, published, tables, tasks, work
+from anabranch.catalog import attempts, losses, published, tables, tasks, work
 from anabranch.catalog.work import Claim, Wish
 from anabranch.errors import SetupError
 from anabranch.functions.process_task import read_order
@@ -42,7 +42,7 @@ class Member:
     def look_around(self) -> None:
         """What goes with each beat: tell the lost from the living, and take from them what they hold."""
         self._membership._declare_lost()
-        work.release_lost(self.database)
+        losses.release_lost(self.database)
 
     def lives(self) -> bool:
         return self._membership._beat()
@@ -108,7 +108,7 @@ def test_a_late_worker_can_neither_end_a_piece_nor_give_it_back(
     late.silent_for(13)
     other.look_around()
     again = claimed(other)
-    assert (again.attempt, statuses(database)) == (2, ["interrupted", "running"])
+    assert (again.attempt, statuses(database)) == (2, ["lost", "running"])
     assert not late.lives()
     assert not work.complete(database, held, {"late": True})
     assert not work.fail(database, held, {"code": "late"})
@@ -118,7 +118,7 @@ def test_a_late_worker_can_neither_end_a_piece_nor_give_it_back(
     assert work.is_held(database, again)
     assert work.complete(database, again, {"late": False})
     assert attempts.result_of(database, task_id, "one") == {"late": False}
-    assert statuses(database) == ["interrupted", "completed"]
+    assert statuses(database) == ["lost", "completed"]
 
 
 def test_a_worker_that_is_seen_keeps_what_it_does(database: sa.Engine, members: list[Member], task_id: str) -> None:

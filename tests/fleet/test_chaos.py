@@ -125,6 +125,8 @@ def test_every_upload_ends_ready_and_nothing_is_lost_or_seen_twice(
 ) -> None:
     with serving() as postgres, server(tmp_path / "store") as store, in_front_of(store.endpoint) as front:
         settings = {**store.behind(front.url).environment, "ANABRANCH_RETRY_SCALE": "0.2"}
+        # Who is to blame here is known.
+        settings["ANABRANCH_MAX_LOSSES"] = "0"
         with fleet(tmp_path, postgres.create(), 3, **settings) as running:
             havoc = Havoc(running, postgres, front)
             havoc.start()

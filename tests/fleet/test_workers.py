@@ -83,7 +83,7 @@ def test_another_worker_takes_over_within_half_a_minute_what_a_killed_one_did(
         assert again[0].started_at / 1000 - killed_at < 30
         until(lambda: ready(running, media_id), 120)
         first, second = made_of(running, lost.task_id, lost.piece)
-        assert (first.status, second.status) == ("interrupted", "completed")
+        assert (first.status, second.status) == ("lost", "completed")
         assert first.worker_id != second.worker_id
         # What was done stays done.
         counted = [row.piece for row in attempts.of_task(running.database, lost.task_id) if row.status == "completed"]
@@ -104,7 +104,7 @@ def test_a_worker_that_was_frozen_finds_its_work_done_by_another(
         until(lambda: "goes on under another name" in running.workers[0].log.read_text(), 30)
         until(lambda: any(row.pid == running.workers[0].pid for row in running.living()), 30)
         first, second = made_of(running, late.task_id, late.piece)
-        assert (first.status, second.status) == ("interrupted", "completed")
+        assert (first.status, second.status) == ("lost", "completed")
         assert running.server.get(f"/media/{media_id}")["updatedAt"] == record["updatedAt"]
         storage = open_storage(bucket.url, tmp_path / "unused", endpoint=bucket.endpoint)
         until(lambda: not list((running.workers[0].home / "scratch").glob(f"{late.task_id}.*")), 30)

@@ -15,10 +15,11 @@ from anabranch.app import begin_upload
 from anabranch.catalog import files, media
 from anabranch.database import persist
 from anabranch.errors import ResourceError
+from anabranch.room import said
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Hashable
     from pathlib import Path
 
     import fastapi
@@ -53,13 +54,45 @@ def folder(app: App) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def arriving(app: App) -> AsyncIterator[Path]:
-    """A file for an upload that comes in one go; removed at the end, whatever happens."""
+async def arriving(app: App, request: fastapi.Request) -> AsyncIterator[Path]:
+    """A file for an upload that comes in one go; removed at the end, whatever happens.
+
+    Raises:
+        ResourceError: `disk_full`, the request says how long it is and there is no room for that.
+    """
     path = folder(app) / f"once-{secrets.token_hex(8)}"
+    told = request.headers.get("content-length", "")
     try:
+        if told.isascii() and told.isdigit():
+            await asyncio.to_thread(reserve, app, path, path, int(told))
         yield path
     finally:
+        app.room.withdraw(path)
         path.unlink(missing_ok=True)
+
+
+def reserve(app: App, whom: Hashable, path: Path, size_bytes: int) -> None:
+    """Promise an upload the room that it takes, before any of it is taken; less what has come already.
+
+    Raises:
+        ResourceError: `disk_full`.
+    """
+    # More is not taken, and told of otherwise.
+    size_bytes = min(size_bytes, app.settings.max_upload_bytes)
+
+    def open_bytes() -> int:
+        try:
+            return max(0, size_bytes - path.stat().st_size)
+        except FileNotFoundError:
+            return size_bytes
+
+    left = app.room.take(whom, open_bytes)
+    if left is not None:
+        raise ResourceError(
+            "disk_full",
+            f"The upload needs {said(open_bytes())}, and there is room for {said(left)}.",
+            "Nothing was taken. Free some space on the server, or send it later.",
+        )
 
 
 class Arrival:

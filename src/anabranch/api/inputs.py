@@ -16,7 +16,7 @@ from anabranch.api.problems import Problem
 from anabranch.catalog import files
 from anabranch.errors import FinalError, SourceError
 from anabranch.media import local_files
-from anabranch.tasks.sources import STORED
+from anabranch.tasks.sources import STORED, gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def address_of(app: App, body: Mapping[str, Json]) -> str:
 
     Raises:
         Problem: `input_missing`, `file_not_found` or `file_not_ready`.
-        SourceError: as `checked` raises.
+        SourceError: `source_gone`, or as `checked` raises.
     """
     given = body.get("input") or body.get("url") or body.get("file_id")
     if isinstance(given, dict):
@@ -117,6 +117,8 @@ def _of_file(app: App, file_id: str) -> str:
     file = files.get(app.database, file_id)
     if file is None:
         raise Problem("file_not_found", 404, f"There is no file {file_id}.")
+    if file.status == "gone":
+        raise gone(file_id)
     if file.key is None:
         raise Problem("file_not_ready", 409, f"{file_id} is {file.status}. Wait until it is ready.", retryable=True)
     return STORED + file.key

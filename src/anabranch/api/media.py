@@ -101,6 +101,7 @@ class MediaView(BaseModel):
                             "maxAttempts": 4,
                             "nextRetryAt": 1795531524261,
                             "error": None,
+                            "waitingFor": None,
                         }
                     ],
                     "renditions": [{"name": "720p", "width": 1280, "height": 720}],
@@ -209,7 +210,7 @@ async def create_media(
     if content_type in (_JSON, ""):
         await _create_empty_or_fetched(app, media_id, await _read_json(request))
     else:
-        async with ingest.arriving(app) as path:
+        async with ingest.arriving(app, request) as path:
             if content_type == _FORM:
                 name, kind, said = await _receive_form(app, request, path)
             else:
@@ -328,7 +329,10 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     for branch in record["branches"]:
         branch["url"] = links.shown(app, branch["url"], private=private)
         branch.update(retries(app, by_task[branch["taskId"]]))
+        branch["waitingFor"] = task_routes.waits(app, by_task[branch["taskId"]])
     source = record.pop("sourceUrl")
+    if any(file.status == "gone" and file.ref == "source" for file in own):
+        source = None
     view = {
         **record,
         "sourceUrl": links.shown(app, source, private=True) if source else None,
@@ -384,17 +388,7 @@ async def _remove(app: App, media_id: str) -> bool:
         return False
     await app.engine.send([Event("media/deleted", {"mediaId": media_id}, id=f"{media_id}.deleted")])
     await _delete_tasks(app, media_id)
-
-    def forget() -> None:
-        for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
-            app.storage.delete_all(list(app.storage.keys(prefix)))
-        for file in files.of_media(app.database, media_id):
-            if file.key:
-                app.storage.delete(file.key)
-            files.delete(app.database, file.id)
-        media.delete(app.database, media_id)
-
-    await asyncio.to_thread(forget)
+    await asyncio.to_thread(app.orders.forget_media, media_id)
     # Those that a step made while the others were deleted; from the row's end on there are no more.
     await _delete_tasks(app, media_id)
     await app.announce()

@@ -17,7 +17,7 @@ from anabranch.api.context import Running
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog.tables import deliveries, media, tasks
 from anabranch.engine.tables import runs
-from anabranch.tasks.workshop import KEPT_FREE_BYTES
+from anabranch.room import KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ async def ready(app: Running) -> JSONResponse:
         _log.warning("database is away", error=str(error)[:300])
         raise Problem("database_failed", 503, "The database does not answer.", retryable=True) from None
     free = shutil.disk_usage(app.settings.home).free
-    if free < KEPT_FREE_BYTES:
+    if free < KEPT_BYTES:
         raise Problem("disk_full", 503, f"{free >> 20} MiB are free at {app.settings.home}.", retryable=True)
     return JSONResponse({"status": "ready", "disk_free_bytes": free})
 

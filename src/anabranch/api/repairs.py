@@ -18,6 +18,7 @@ from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import media, tasks
 from anabranch.catalog.branches import BRANCHES, named
 from anabranch.engine.events import Event
+from anabranch.tasks.sources import STORED, gone
 
 if TYPE_CHECKING:
     from anabranch.app import App
@@ -160,12 +161,26 @@ def _failed_branches(app: App, media_id: str, error_code: str | None = None) -> 
     ]
 
 
+def _check_source(app: App, address: str) -> None:
+    """Leave a row as it is that cannot be done again: what it has would be lost for nothing.
+
+    Raises:
+        SourceError: `source_gone`.
+    """
+    key = address.removeprefix(STORED)
+    if key != address and not app.storage.exists(key):
+        raise gone(key)
+
+
 async def _retry(app: App, media_id: str, names: list[str], again: dict[str, Json] | None = None) -> None:
     row = await asyncio.to_thread(media.get, app.database, media_id)
     if row is None:
         raise missing_media(media_id)
     if row.status == "waiting":
         raise Problem("media_waiting", 409, f"{media_id} waits for its bytes; there is nothing to do again yet.")
+    # To join what is there nothing of the source is needed.
+    if again is None or again["from"] != "join":
+        await asyncio.to_thread(_check_source, app, row.source_url)
     await asyncio.to_thread(media.reopen, app.database, media_id)
     data = {"mediaId": media_id, "sourceUrl": row.source_url, "branches": names}
     await app.engine.send([Event("video/uploaded", data if again is None else {**data, "again": again})])

@@ -35,6 +35,7 @@ _LATE_MS = 5000
 # A database counts to nineteen digits.
 _LONGEST_NUMBER = 18
 _ASK_AGAIN_S = 15.0
+_FORGOTTEN = "What came directly after this is not kept any more. Read what matters to you anew; the stream goes on."
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events, for as long as the client listens.", "content": {"text/event-stream": {}}}
 }
@@ -137,6 +138,12 @@ async def _follow(
 ) -> AsyncIterator[str]:
     # Where the stream is, before anything has happened: who loses the connection now goes on from here.
     yield f"retry: 1000\nid: {number}\n\n"
+    oldest = await asyncio.to_thread(changes.forgotten_since, app.database, number)
+    if oldest is not None:
+        # It goes on with the oldest that there is, and whoever must know all has to read it anew.
+        told = {"id": None, "type": "history.forgotten", "media_id": media_id, "task_id": None}
+        data = {"after": number, "oldest": oldest, "message": _FORGOTTEN}
+        yield _event("history.forgotten", {**told, "data": data, "created_at": clock.now_ms()}, number)
     silent_s = 0.0
     asked_at = time.monotonic()
     while True:
@@ -168,7 +175,10 @@ async def _follow(
 
 def _essence(status: dict[str, Json]) -> Json:
     """What of a status is worth telling: signed addresses differ each time that they are made."""
-    branches = [(one["name"], one["status"], one["progress"], one["attempt"]) for one in status["branches"]]
+    branches = [
+        (one["name"], one["status"], one["progress"], one["attempt"], one["waitingFor"] is not None)
+        for one in status["branches"]
+    ]
     said = status["title"], status["private"]
     return status["status"], status["percent"], status["playable"], said, branches
 

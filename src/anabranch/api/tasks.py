@@ -15,7 +15,7 @@ from anabranch.api import inputs, links
 from anabranch.api.context import MayFollow, MayRead, MayUpload, MayWrite, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, missing_media
-from anabranch.catalog import files, media, tasks
+from anabranch.catalog import media, tasks, waiting
 from anabranch.engine.events import Event
 from anabranch.errors import OptionError
 from anabranch.functions.process_task import read_order
@@ -118,6 +118,9 @@ class TaskView(BaseModel):
     options: dict[str, Any]
     metadata: dict[str, Any]
     error: str | dict[str, Any] | None
+    waiting_for: dict[str, Any] | None = Field(
+        None, description="What it waits for, in `message`: room on a disk. It goes on by itself when there is some."
+    )
 
 
 class Deleted(BaseModel):
@@ -272,15 +275,7 @@ async def delete(app: App, task: Task) -> None:
         # While its rows still say what it is called there.
         await app.elsewhere.abandon(task.id)
     await app.orders.discard(task.id)
-
-    def forget() -> None:
-        app.orders.remove(task)
-        file = files.of_task(app.database, task.id)
-        if file is not None:
-            files.delete(app.database, file.id)
-        tasks.delete(app.database, task.id)
-
-    await asyncio.to_thread(forget)
+    await asyncio.to_thread(app.orders.forget, task)
 
 
 def generation(request: fastapi.Request) -> Generation:
@@ -305,6 +300,14 @@ def find(app: App, task_id: str) -> Task:
     return task
 
 
+def waits(app: App, task: Task) -> dict[str, Json] | None:
+    """What a task waits for that goes on by itself when it is there, or None."""
+    if task.status not in ("queued", "processing"):
+        return None
+    parked = waiting.by_task(app.database, [task.id]).get(task.id)
+    return parked.to_dict() if parked is not None else None
+
+
 def _read_statuses(given: list[str] | None) -> list[str]:
     statuses = []
     for word in given or []:
@@ -321,6 +324,7 @@ def _shown(app: App, task: Task, view: dict[str, Json]) -> dict[str, Json]:
     source = links.shown(app, task.input, private=private) if task.input.startswith(STORED) else task.input
     given: dict[str, Json] = {"url": source, "input": {"object": "external_file", "url": source}}
     given["inputs"] = [given["input"]]
+    given["waiting_for"] = waits(app, task)
     if view["object"] == "job":
         given["input"] = source
     if task.output and private:

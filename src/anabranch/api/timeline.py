@@ -14,7 +14,7 @@ from anabranch import clock
 from anabranch.api.context import MayRead, Running
 from anabranch.api.media import retries
 from anabranch.api.problems import RESPONSES, Problem, missing_media
-from anabranch.api.tasks import find
+from anabranch.api.tasks import find, waits
 from anabranch.catalog import attempts, media, tasks
 from anabranch.catalog.branches import BRANCHES
 
@@ -36,7 +36,7 @@ class AttemptView(BaseModel):
 
     attempt: int = Field(description="From 1.")
     status: str = Field(
-        description="running, completed, failed, or interrupted (its process died, or it was cancelled)"
+        description="running, completed, failed, interrupted (given back, or cancelled) or lost (its worker was)"
     )
     progress: float = Field(ge=0, le=1)
     speed: float | None = Field(description="Media seconds made for each second of the clock.")
@@ -71,6 +71,9 @@ class LaneView(BaseModel):
     nextRetryAt: int | None = Field(description="When the next attempt at anything is due.")  # noqa: N815
     reason: str | None = Field(description="Why there was nothing to make.")
     error: dict[str, Any] | None = Field(description="What went wrong last.")
+    waitingFor: dict[str, Any] | None = Field(  # noqa: N815
+        description="What a piece of it waits for, in `message`: room on a disk."
+    )
     pieces: list[PieceView] = Field(description="In the order of the plan; none until it is planned.")
     earlier: list[dict[str, Any]] = Field(description="The same of earlier tasks, oldest first.")
 
@@ -141,6 +144,7 @@ def _lane(app: App, task: Task, made: _Made) -> dict[str, Json]:
         "nextRetryAt": retries(app, task)["nextRetryAt"],
         "reason": (task.output or {}).get("reason"),
         "error": task.error,
+        "waitingFor": waits(app, task),
         "pieces": [_piece(piece, made.get((task.id, piece["name"]), [])) for piece in planned],
         "earlier": [],
     }

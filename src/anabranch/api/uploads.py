@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import fastapi
+import sqlalchemy as sa
 import structlog
 from fastapi import Query
 from fastapi.responses import JSONResponse, Response
@@ -48,6 +49,11 @@ _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,te
 _PART = "application/offset+octet-stream"
 _KEPT_MS = 7 * 24 * 3600 * 1000
 _LARGEST_INTEGER = 2**53
+
+# For how long nothing may come of an upload before the room that it was promised is given to others. It is asked for
+# again with the next part.
+_PROMISED_S = 3600.0
+_EXPIRY_LOOKED_AT_EVERY_S = 3600.0
 
 # One request at a time may write to an upload.
 _writing: set[str] = set()
@@ -136,7 +142,7 @@ async def put_upload(
         raise missing_media(media_id)
     if row.status != "waiting":
         raise Problem("already_uploaded", 409, f"{media_id} has its source. Ask for another address.")
-    async with ingest.arriving(app) as path:
+    async with ingest.arriving(app, request) as path:
         await ingest.receive(app, request, path)
         await ingest.finish(app, media_id, path, filename, _content_type(request), {})
     file = await asyncio.to_thread(files.get, app.database, files.id_of(media_id))
@@ -169,6 +175,12 @@ async def create_upload(request: fastapi.Request, app: Running, _: MayUpload) ->
     upload = await asyncio.to_thread(
         uploads.create, app.database, size, _read_metadata(request.headers.get("upload-metadata", "")), kept_ms=_KEPT_MS
     )
+    try:
+        await _reserve(app, request, upload, 0)
+    except AnabranchError:
+        await asyncio.to_thread(_forget, app, upload)
+        raise
+    app.room.let_lapse(upload.id, _PROMISED_S)
     await asyncio.to_thread(_path(app, upload).touch)
     # Relative to nothing: a proxy may show the server under another name, which base_url says.
     headers = {"location": f"{app.settings.base_url}/uploads/{upload.id}", "upload-expires": _date(upload.expires_at)}
@@ -242,8 +254,36 @@ async def resume(app: App) -> None:
                 await _finish(app, upload)
             except (AnabranchError, Problem) as error:
                 _log.warning("upload cannot be finished", upload=upload.id, error=str(error))
-        elif upload.expires_at < clock.now_ms():
+    await give_up_expired(app)
+
+
+async def keep_giving_up(app: App) -> None:
+    """Give up what has expired, every hour, for as long as it is served."""
+    while True:
+        await asyncio.sleep(_EXPIRY_LOOKED_AT_EVERY_S)
+        try:
+            await give_up_expired(app)
+        except (OSError, sa.exc.SQLAlchemyError) as error:
+            _log.warning("expired uploads are not given up yet", error=str(error)[:300])
+
+
+async def give_up_expired(app: App) -> None:
+    """Remove what has come of uploads that nobody has ended in time."""
+    for upload in await asyncio.to_thread(uploads.unfinished, app.database):
+        if upload.expires_at < clock.now_ms() and upload.id not in _writing:
             await asyncio.to_thread(_forget, app, upload)
+
+
+async def _reserve(app: App, request: fastapi.Request, upload: Upload, offset: int) -> None:
+    """Promise an upload the room for all of it, or, while nobody knows how much that is, for this part.
+
+    Raises:
+        ResourceError: `disk_full`.
+    """
+    size = upload.size_bytes
+    if size is None:
+        size = offset + (_integer(request, "content-length") or 0)
+    await asyncio.to_thread(ingest.reserve, app, upload.id, _path(app, upload), size)
 
 
 async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: int) -> int:
@@ -256,6 +296,8 @@ async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: i
             raise Problem("offset_mismatch", 409, f"{upload.id} has {present} bytes; the part begins at {offset}.")
         limit = upload.size_bytes if upload.size_bytes is not None else app.settings.max_upload_bytes
         arrival = ingest.Arrival(_path(app, upload), limit)
+        if upload.finished_at is None:
+            await _reserve(app, request, upload, offset)
         try:
             async for block in request.stream():
                 await arrival.take(block)
@@ -263,6 +305,8 @@ async def _receive(app: App, request: fastapi.Request, upload: Upload, offset: i
             # What has come is kept; the client asks how much, and goes on.
             await arrival.close()
             raise
+        finally:
+            app.room.let_lapse(upload.id, _PROMISED_S)
         await arrival.close()
         if arrival.size_bytes == upload.size_bytes and upload.finished_at is None:
             await _finish(app, upload)
@@ -294,10 +338,12 @@ async def _finish(app: App, upload: Upload) -> None:
     details = {"title": said.get("title") or filename or None, "metadata": said}
     await ingest.finish(app, upload.media_id, _path(app, upload), filename, content_type, details)
     await asyncio.to_thread(uploads.finish, app.database, upload.id)
+    app.room.withdraw(upload.id)
     await asyncio.to_thread(_path(app, upload).unlink, missing_ok=True)
 
 
 def _forget(app: App, upload: Upload) -> None:
+    app.room.withdraw(upload.id)
     _path(app, upload).unlink(missing_ok=True)
     uploads.delete(app.database, upload.id)
 

@@ -1,4 +1,4 @@
-"""Attempts at the pieces of tasks: begun, advancing, completed, failed, or interrupted when a process dies."""
+"""Attempts at the pieces of tasks: begun, advancing, and then completed, failed, interrupted or lost with a worker."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ def advance(
             .values(progress=progress, speed=speed, command=run[0], log=run[1])
         )
     return bool(changed.rowcount)
+
+
+def note(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run) -> None:
+    """Note what is run for a running attempt."""
+    still = attempts.c.status == "running"
+    with database.begin() as connection:
+        noted = attempts.update().where(*_this(task_id, piece, attempt), still)
+        connection.execute(noted.values(command=run[0], log=run[1]))
 
 
 def complete(
@@ -162,6 +170,27 @@ def fail(
 def interrupt(connection: sa.Connection, task_id: str, piece: str, attempt: int, run: Run = NOTHING_RUN) -> None:
     """Note that an attempt was given up without having failed. Part of the caller's transaction."""
     _end(connection, task_id, piece, attempt, run, status="interrupted")
+
+
+def lose(connection: sa.Connection, task_id: str, piece: str, attempt: int) -> None:
+    """Note that a worker was lost while it made an attempt. What it had run stays. Part of the caller's transaction."""
+    still = attempts.c.status == "running"
+    lost = attempts.update().where(*_this(task_id, piece, attempt), still)
+    connection.execute(lost.values(status="lost", ended_at=clock.now_ms()))
+
+
+def losses(connection: sa.Connection, task_id: str) -> dict[str, int]:
+    """By piece of a task, how many workers were lost at it. Part of the caller's transaction."""
+    lost = (attempts.c.task_id == task_id) & (attempts.c.status == "lost")
+    counted = sa.select(attempts.c.piece, sa.func.count()).where(lost).group_by(attempts.c.piece)
+    return {row[0]: row[1] for row in connection.execute(counted)}
+
+
+def lost(connection: sa.Connection, task_id: str, piece: str) -> list[sa.Row[Any]]:
+    """The attempts at a piece at which workers were lost, in their order. Part of the caller's transaction."""
+    here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece) & (attempts.c.status == "lost")
+    seen = (column for column in attempts.c if column.name != "result")
+    return list(connection.execute(sa.select(*seen).where(here).order_by(attempts.c.attempt)))
 
 
 def running(database: sa.Engine, task_id: str) -> bool:

@@ -145,6 +145,14 @@ def media_since(database: sa.Engine, number: int) -> list[str]:
         return list(connection.scalars(found))
 
 
+def forgotten_since(database: sa.Engine, number: int) -> int | None:
+    """The number of the oldest change that is remembered, if there may have been others after `number` before it."""
+    with database.connect() as connection:
+        oldest = connection.scalar(sa.select(sa.func.min(changes.c.number)))
+    # Who begins at the beginning has missed nothing.
+    return oldest if oldest is not None and 0 < number < oldest - 1 else None
+
+
 def latest(database: sa.Engine) -> int:
     """The number of the newest change, 0 when there is none."""
     with database.connect() as connection:

@@ -28,8 +28,8 @@ class File:
         object: `source`, `track` (captions) or `intelligence` (a transcript).
         kind: `video`, `image`, `audio` or `text`.
         type: MIME type.
-        status: `waiting`, `ready` or `failed`.
-        key: where its bytes are in storage; None until ready.
+        status: `waiting`, `ready`, `failed`, or `gone`: a source that is not kept any more.
+        key: where its bytes are in storage; None unless ready.
         facts: width, height, duration and the like, as far as known.
         original: the address that it was fetched from, or None.
     """

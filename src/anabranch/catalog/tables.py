@@ -87,7 +87,7 @@ attempts = sa.Table(
     sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("piece", sa.Text, primary_key=True),
     sa.Column("attempt", sa.Integer, primary_key=True),
-    # running, completed, failed, or interrupted (its process died)
+    # running, completed, failed, interrupted (given back before its end), or lost (its worker was, at it)
     sa.Column("status", sa.Text, nullable=False),
     # who made it
     sa.Column("worker_id", sa.Text),
@@ -124,6 +124,12 @@ work = sa.Table(
     sa.Column("attempt", sa.Integer),
     # what the attempt failed of, until whoever asked for the piece has been told
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # how many workers were lost while they did it
+    sa.Column("losses", sa.Integer, nullable=False, server_default="0"),
+    # the room that it takes: in scratch, in storage, and for its source where that has to be fetched
+    sa.Column("scratch_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("source_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("asked_at", Timestamp, nullable=False),
 )
 _WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
@@ -153,9 +159,9 @@ files = sa.Table(
     # video, image, audio or text
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("type", sa.Text, nullable=False),
-    # waiting, ready or failed
+    # waiting, ready, failed, or gone (a source that is not kept any more)
     sa.Column("status", sa.Text, nullable=False),
-    # where its bytes are; null until ready
+    # where its bytes are; null unless ready
     sa.Column("key", sa.Text, index=True),
     sa.Column("filesize", sa.BigInteger),
     # width, height, duration, codecs, as far as known

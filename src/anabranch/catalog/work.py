@@ -3,7 +3,9 @@
     asked for ── claim ──> at a worker ── complete ──> gone; the attempt has its result
         ^                      │ ├────── fail ──────> its error waits for whoever asked
         └────── release ───────┘
-                (it drains, or it was lost)
+                (it drains, or it was lost: `losses.py`)
+
+A piece that nobody has room for stays where it is, and is begun when somebody has (`waiting.py`).
 
 A claim is the worker and the number of its attempt. Each end is written where the row still has both: whoever was
 taken for lost changes nothing, and hears that.
@@ -21,16 +23,68 @@ from anabranch.catalog import attempts
 from anabranch.catalog.attempts import NOTHING_RUN
 from anabranch.catalog.tables import attempts as attempt_rows
 from anabranch.catalog.tables import tasks, work
-from anabranch.database import be_brief, insert_once, is_transient, notify
+from anabranch.database import insert_once, notify
 from anabranch.workers import living, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 Json = Any
 
 # What waits for it wakes when there is something new to do.
 ANYTHING = "work"
+# What nobody does, and nobody has to be told of.
+WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
+
+
+@dataclass(frozen=True)
+class Need:
+    """The room that a piece takes, in bytes, at the most; see `tasks/estimate.py`.
+
+    Attributes:
+        scratch: of what it writes on the disk of whoever does it.
+        stored: of what it puts into storage.
+        source: of its source, where that has to be fetched to be read.
+    """
+
+    scratch: int = 0
+    stored: int = 0
+    source: int = 0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a worker has for one more piece, beside a place.
+
+    Attributes:
+        free_bytes: the room on its disk; None for any amount.
+        stores_here: whether what is stored takes of the same room.
+        sources: addresses of the sources that it has, or is fetching.
+        idle: whether it does nothing now: some pieces are done alone.
+    """
+
+    free_bytes: int | None = None
+    stores_here: bool = False
+    sources: frozenset[str] = frozenset()
+    idle: bool = True
+
+    def lacks(self, need: Need, address: str) -> bool:
+        """Whether a piece of a task that reads the source at this address finds no room."""
+        return self.free_bytes is not None and self.bytes_for(need, address) > self.free_bytes
+
+    def bytes_for(self, need: Need, address: str) -> int:
+        """The room that a piece takes here."""
+        fetched = 0 if address in self.sources else need.source
+        return need.scratch + fetched + (need.stored if self.stores_here else 0)
+
+    def to_dict(self) -> dict[str, Json]:
+        """As a worker tells the others."""
+        return {"freeBytes": self.free_bytes, "storesHere": self.stores_here, "sources": sorted(self.sources)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Json]) -> Offer:
+        """Read what `to_dict` told."""
+        return cls(told["freeBytes"], told["storesHere"], frozenset(told["sources"]))
 
 
 @dataclass(frozen=True)
@@ -44,6 +98,7 @@ class Wish:
         due_at: what is due first goes first, Unix milliseconds.
         place: then this decides.
         arguments: what is in no other row.
+        room: what it takes of a disk.
     """
 
     piece: str
@@ -52,11 +107,18 @@ class Wish:
     requires: tuple[str, ...] = ()
     place: int = 0
     arguments: dict[str, Json] | None = None
+    room: Need = Need()
 
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """A piece at a worker."""
+    """A piece at a worker.
+
+    Attributes:
+        room: what it takes of a disk.
+        source: address of what it is made from.
+        alone: whether nothing else is to be done beside it.
+    """
 
     task_id: str
     piece: str
@@ -64,6 +126,9 @@ class Claim:
     worker_id: str
     attempt: int
     arguments: dict[str, Json] | None
+    room: Need = Need()
+    source: str = ""
+    alone: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -98,25 +163,31 @@ def stopped(task_id: str) -> tuple[str, str]:
 
 def ask(database: sa.Engine, task_id: str, wishes: Sequence[Wish]) -> None:
     """Ask for pieces to be done. Those that have been asked for stay as they are."""
-    now = clock.now_ms()
-    rows = [
-        {
-            "task_id": task_id,
-            "piece": wish.piece,
-            "needs": wish.needs,
-            "requires": " ".join(sorted(wish.requires)),
-            "arguments": wish.arguments,
-            "due_at": wish.due_at,
-            "place": wish.place,
-            "asked_at": now,
-        }
-        for wish in wishes
-    ]
-    if not rows:
+    if not wishes:
         return
+    now = clock.now_ms()
     with database.begin() as connection:
+        lost = attempts.losses(connection, task_id)
+        rows = [_row(task_id, wish, now, lost.get(wish.piece, 0)) for wish in wishes]
         connection.execute(insert_once(database, work), rows)
         notify(connection, ANYTHING)
+
+
+def _row(task_id: str, wish: Wish, now: int, losses: int) -> dict[str, Json]:
+    return {
+        "task_id": task_id,
+        "piece": wish.piece,
+        "needs": wish.needs,
+        "requires": " ".join(sorted(wish.requires)),
+        "arguments": wish.arguments,
+        "due_at": wish.due_at,
+        "place": wish.place,
+        "losses": losses,
+        "scratch_bytes": wish.room.scratch,
+        "stored_bytes": wish.room.stored,
+        "source_bytes": wish.room.source,
+        "asked_at": now,
+    }
 
 
 def look(database: sa.Engine, task_id: str, piece: str) -> State:
@@ -134,34 +205,54 @@ def look(database: sa.Engine, task_id: str, piece: str) -> State:
     return State("failed", status, row.error)
 
 
-def claim(database: sa.Engine, worker_id: str, needs: Collection[str], can: Callable[[str], bool]) -> Claim | None:
+def claim(
+    database: sa.Engine,
+    worker_id: str,
+    needs: Collection[str],
+    can: Callable[[str], bool],
+    offer: Offer = Offer(),
+    max_losses: int = 0,
+) -> Claim | None:
     """Begin an attempt at what is due first of all that fits. None when nothing does.
+
+    None also when what is due first is to be done alone, and the worker does something: it begins nothing else until
+    it has come to rest, for a piece would otherwise wait for ever for a worker that is never idle.
 
     Args:
         database: holds the catalog.
         worker_id: who claims it.
         needs: for which of them this worker has places.
         can: whether it can do what requires this.
+        offer: the room that it has.
+        max_losses: after how many losses a piece is quarantined; the attempt before that is made alone. 0 for never.
     """
     passed: set[str] = set()
     while True:
-        found = _claim(database, worker_id, needs, can, passed)
+        found = _claim(database, worker_id, _next(needs, passed, offer), can, offer, max_losses)
         if found is None or isinstance(found, Claim):
             return found
         passed.add(found)
 
 
 def _claim(
-    database: sa.Engine, worker_id: str, needs: Collection[str], can: Callable[[str], bool], passed: Collection[str]
+    database: sa.Engine,
+    worker_id: str,
+    first: sa.Select[Any],
+    can: Callable[[str], bool],
+    offer: Offer,
+    max_losses: int,
 ) -> Claim | str | None:
     """The claim, or what it requires that this worker cannot do: let go at once, so that another one sees it."""
     with database.begin() as connection:
         while True:
-            row = connection.execute(_next(needs, passed)).first()
+            row = connection.execute(first).first()
             if row is None:
                 return None
             if not can(row.requires):
                 return str(row.requires)
+            alone = 0 < max_losses <= row.losses + 1
+            if alone and not offer.idle:
+                return None
             this = _here(row.task_id, row.piece)
             if attempts.is_done(connection, row.task_id, row.piece):
                 # It was done between a look at it and the asking for it.
@@ -176,21 +267,39 @@ def _claim(
                 continue
             attempt = attempts.begin(connection, row.task_id, row.piece, worker_id)
             connection.execute(work.update().where(this).values(attempt=attempt))
-            return Claim(row.task_id, row.piece, row.needs, worker_id, attempt, row.arguments)
+            source = connection.scalar(sa.select(tasks.c.input).where(tasks.c.id == row.task_id)) or ""
+            room = need_of(row)
+            return Claim(row.task_id, row.piece, row.needs, worker_id, attempt, row.arguments, room, source, alone)
 
 
-def _next(needs: Collection[str], passed: Collection[str]) -> sa.Select[Any]:
-    waits = work.c.worker_id.is_(None) & work.c.error.is_(None)
-    fits = waits & work.c.needs.in_(needs) & work.c.requires.not_in(passed)
+def need_of(row: sa.Row[Any]) -> Need:
+    """The room that a row of `work` says it takes."""
+    return Need(row.scratch_bytes, row.stored_bytes, row.source_bytes)
+
+
+def _next(needs: Collection[str], passed: Collection[str], offer: Offer) -> sa.Select[Any]:
+    fits = WAITS & work.c.needs.in_(needs) & work.c.requires.not_in(passed)
+    if offer.free_bytes is not None:
+        fits &= _has_room(offer)
     in_turn = sa.select(work).where(fits).order_by(work.c.due_at, work.c.place, work.c.task_id).limit(1)
     # Two workers that look at once see different rows: so none may hold one that it has no place for.
     return in_turn.with_for_update(skip_locked=True)
 
 
+def _has_room(offer: Offer) -> sa.ColumnElement[bool]:
+    """What `Offer.lacks` denies, for the database to ask."""
+    own = work.c.scratch_bytes + (work.c.stored_bytes if offer.stores_here else 0)
+    fits = own + work.c.source_bytes <= offer.free_bytes
+    if not offer.sources:
+        return fits
+    here = sa.select(tasks.c.id).where(tasks.c.input.in_(offer.sources))
+    return fits | ((own <= offer.free_bytes) & work.c.task_id.in_(here))
+
+
 def complete(database: sa.Engine, claim: Claim, result: dict[str, Json], run: attempts.Run = NOTHING_RUN) -> bool:
     """Note what a piece came to. False when it is no longer this worker's: then nothing was noted."""
     with database.begin() as connection:
-        if not connection.execute(work.delete().where(_held(claim))).rowcount:
+        if not connection.execute(work.delete().where(held(claim))).rowcount:
             # The first time may have been heard, and its answer lost.
             return _was_completed(connection, claim)
         attempts.complete(connection, claim.task_id, claim.piece, claim.attempt, result, run)
@@ -202,7 +311,7 @@ def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempt
     """Note that an attempt failed; whoever asked for the piece is told. False when it is no longer this worker's."""
     with database.begin() as connection:
         failed = {"worker_id": None, "attempt": None, "error": error}
-        if not connection.execute(work.update().where(_held(claim)).values(failed)).rowcount:
+        if not connection.execute(work.update().where(held(claim)).values(failed)).rowcount:
             return False
         attempts.fail(connection, claim.task_id, claim.piece, claim.attempt, error, run)
         notify(connection, claim.key)
@@ -212,7 +321,7 @@ def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempt
 def release(database: sa.Engine, claim: Claim, run: attempts.Run = NOTHING_RUN) -> None:
     """Give a piece back that has not ended, for another worker to do."""
     with database.begin() as connection:
-        connection.execute(work.update().where(_held(claim)).values(worker_id=None, attempt=None))
+        connection.execute(work.update().where(held(claim)).values(worker_id=None, attempt=None))
         attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
         notify(connection, ANYTHING)
 
@@ -224,39 +333,9 @@ def held_by(database: sa.Engine, worker_id: str) -> set[tuple[str, str, int]]:
         return {(row.task_id, row.piece, row.attempt) for row in connection.execute(mine)}
 
 
-def release_lost(database: sa.Engine) -> int:
-    """Take from workers that are gone what they were doing. Returns how much that was.
-
-    A worker that was frozen in the middle of a transaction may hold a row of a piece, until its connection is ended:
-    then only that one is passed over until the next time.
-    """
-    gone = work.c.worker_id.is_not(None) & work.c.worker_id.not_in(living())
-    with database.connect() as connection:
-        found = connection.execute(sa.select(work).where(gone)).all()
-    released = 0
-    for row in found:
-        try:
-            released += _take_back(database, row)
-        except sa.exc.DBAPIError as error:
-            if not is_transient(error):
-                raise
-    return released
-
-
-def _take_back(database: sa.Engine, row: sa.Row[Any]) -> int:
-    with database.begin() as connection:
-        be_brief(connection)
-        this = _held(row)
-        if not connection.execute(work.update().where(this).values(worker_id=None, attempt=None)).rowcount:
-            return 0
-        attempts.interrupt(connection, row.task_id, row.piece, row.attempt)
-        notify(connection, ANYTHING)
-    return 1
-
-
 def is_held(database: sa.Engine, claim: Claim) -> bool:
     """Whether the piece is still this worker's, and wanted."""
-    wanted = sa.exists().where(_held(claim)) & sa.exists().where(
+    wanted = sa.exists().where(held(claim)) & sa.exists().where(
         tasks.c.id == claim.task_id, tasks.c.status != "cancelled"
     )
     with database.connect() as connection:
@@ -277,7 +356,8 @@ def forget(database: sa.Engine, task_id: str) -> None:
         notify(connection, stopped(task_id))
 
 
-def _held(claim: Claim | sa.Row[Any]) -> sa.ColumnElement[bool]:
+def held(claim: Claim | sa.Row[Any]) -> sa.ColumnElement[bool]:
+    """The row of a piece, as long as it is at the worker of a claim, or of a row that was read."""
     here = _here(claim.task_id, claim.piece)
     return here & (work.c.worker_id == claim.worker_id) & (work.c.attempt == claim.attempt)
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from anabranch.cli import completion, output
 from anabranch.cli.options import DEFAULT_URL, AsJson, Key, Url, in_path
+from anabranch.clock import iso
 
 if TYPE_CHECKING:
     from anabranch.cli.tail import Event
@@ -77,7 +78,7 @@ def _line(event: Event) -> Text:
     line.append(f"{event.number:>6}  ", style="dim")
     line.append(f"{_clock(at)}  ", style="dim")
     line.append(output.status(event.name).plain.ljust(_LONGEST_NAME), style=output.status(event.name).style)
-    line.append(output.printable(f"  {seen['task_id'] or seen['media_id']}  {_gist(event.name, data)}").rstrip())
+    line.append(output.printable(f"  {seen['task_id'] or seen['media_id'] or ''}  {_gist(event.name, data)}").rstrip())
     return line
 
 
@@ -86,14 +87,14 @@ def _clock(moment_ms: int | None) -> str:
     if moment_ms is None:
         return ""
     if not sys.stdout.isatty():
-        return output.iso(moment_ms)
+        return iso(moment_ms)
     return datetime.fromtimestamp(moment_ms / 1000).astimezone().strftime("%H:%M:%S")
 
 
 def _gist(name: str, data: Json) -> str:
     """What of the row is worth a line: of media its title, of tasks their kind, how far it is, what went wrong."""
     error = data.get("error") or data.get("last_error")
-    parts = [data.get("title") or data.get("kind") or ""]
+    parts = [data.get("title") or data.get("kind") or data.get("message") or ""]
     if name == "progress":
         parts.append(f"{data['status']}, {data['percent']:.0f}%")
     if error and data.get("status") in ("failed", "degraded", "cancelled"):

@@ -38,7 +38,7 @@ def run(
     # Here and not above: the engine takes seconds to import, and --help should not.
     from anabranch.once import run_once
 
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     folder = folder or Path(f"{_stem(source)}.anabranch")
     record = asyncio.run(run_once(_address(source), folder, quiet=as_json or verbose))
     if as_json:
@@ -136,7 +136,8 @@ def _stem(source: str) -> str:
     return Path(urlsplit(source).path if "://" in source else source).stem or "media"
 
 
-def _log_to_stderr(verbose: bool) -> None:
+def log_to_stderr(verbose: bool) -> None:
+    """What is printed is for programs; what is logged goes beside it, and little of it unless it is asked for."""
     import logging
 
     import structlog

@@ -14,6 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from anabranch.clock import iso
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -32,6 +34,7 @@ _COLOURS = {
     "degraded": "yellow",
     "cancelled": "yellow",
     "interrupted": "yellow",
+    "lost": "yellow",
     "failed": "red",
     "processing": "cyan",
     "running": "cyan",
@@ -170,11 +173,6 @@ def moment(moment_ms: int | None) -> str:
     local = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone()
     seconds = time.time() - moment_ms / 1000
     return f"{local:%Y-%m-%d %H:%M:%S}" + (f", {when(moment_ms)} ago" if seconds >= 0 else "")
-
-
-def iso(moment_ms: int) -> str:
-    """A moment as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(moment_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def moment_ms(text: str | None) -> int | None:

@@ -114,4 +114,6 @@ def _what(branch: Json) -> Text:
         seconds = max(0, round(branch["nextRetryAt"] / 1000 - time.time()))
         last = output.error_line(branch.get("lastError"))
         return Text(output.printable(f"again in {seconds} s, after {last}"), style="yellow")
+    if branch.get("waitingFor"):
+        return output.words(branch["waitingFor"]["message"], "yellow")
     return output.words(branch.get("reason"))

@@ -74,6 +74,7 @@ def show_task(
     said = [(name, row[name]) for name in ("kind", "url", "ref", "media_id", "run_id", "output_url")]
     said += [(f"option {name}", value) for name, value in row["options"].items()]
     said += [(name, output.moment(output.moment_ms(row[name]))) for name in ("created", "updated")]
+    said += [("waits", output.words(row["waiting_for"]["message"], "yellow"))] if row.get("waiting_for") else []
     last = output.error_line(row["last_error"])
     said += [("error", output.words(last or row["error"], "red")) if row["error"] else ("last error", last)]
     output.show(output.facts(said))

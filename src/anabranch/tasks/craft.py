@@ -153,7 +153,9 @@ class Craft:
         pieces = [Piece.from_dict(piece) for piece in found[0]]
         done = persist(attempts.results, self._database, task.id)
         # Asked for all at once, so that what is due first is done first, whoever comes to ask for it.
-        open_ = [wish for wish in wishes_of(task, pieces) if done.get(wish.piece, ("",))[0] != "completed"]
+        travels = self.sources.travels(task.input)
+        wishes = wishes_of(task, pieces, Probe.from_dict(found[1]), travels=travels)
+        open_ = [wish for wish in wishes if done.get(wish.piece, ("",))[0] != "completed"]
         persist(work.ask, self._database, task.id, open_)
         return {"pieces": len(pieces)}
 

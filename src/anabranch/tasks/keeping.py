@@ -68,6 +68,27 @@ class Keeping:
         attempts.forget(self._database, task.id)
         transcripts.remove(self._database, task.id)
 
+    def forget(self, task: Task) -> None:
+        """Forget a task that nobody is at any more, with all that it stored."""
+        self.remove(task)
+        file = files.of_task(self._database, task.id)
+        if file is not None:
+            files.delete(self._database, file.id)
+        tasks.delete(self._database, task.id)
+
+    def forget_media(self, media_id: str) -> bool:
+        """Forget a media row with all that is stored of it, and its tasks that have ended. False when there is none."""
+        for task in tasks.of_media(self._database, media_id):
+            if task.status not in ("queued", "processing"):
+                self.forget(task)
+        for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
+            self._storage.delete_all(list(self._storage.keys(prefix)))
+        for file in files.of_media(self._database, media_id):
+            if file.key:
+                self._storage.delete(file.key)
+            files.delete(self._database, file.id)
+        return media.delete(self._database, media_id)
+
     def sweep_orphans(self) -> int:
         """Remove what no row names: what was stored by somebody who was lost before it could be noted.
 

@@ -12,14 +12,16 @@ asks may ask twice, for an engine may have died before it had noted the answer: 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anabranch.catalog import attempts, media, plans, tasks, work
-from anabranch.catalog.work import Wish
+from anabranch.catalog import attempts, media, plans, tasks, waiting, work
+from anabranch.catalog.work import Need, Wish
 from anabranch.database import persist
-from anabranch.errors import FinalError, RetriableError, without_hint
-from anabranch.tasks import Piece, capabilities, turns
+from anabranch.errors import AnabranchError, FinalError, ResourceError, RetriableError, without_hint
+from anabranch.media.probe import Probe
+from anabranch.tasks import Piece, capabilities, estimate, turns
 from anabranch.wakeups import signalled
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from anabranch.catalog.tasks import Task
     from anabranch.tasks.keeping import Keeping
     from anabranch.tasks.showcase import Showcase
+    from anabranch.tasks.sources import Sources
     from anabranch.wakeups import Wakeups
 
 Json = Any
@@ -54,13 +57,26 @@ class Orders:
         wakeups: tells when a piece has ended.
         showcase: offers captions in packages.
         keeping: removes what failed tasks have left.
+        sources: knows how large sources are.
+        parks: whether a piece that nobody has room for waits until somebody has; else it fails.
     """
 
-    def __init__(self, database: sa.Engine, wakeups: Wakeups, showcase: Showcase, keeping: Keeping) -> None:
+    def __init__(
+        self,
+        database: sa.Engine,
+        wakeups: Wakeups,
+        showcase: Showcase,
+        keeping: Keeping,
+        sources: Sources,
+        *,
+        parks: bool = True,
+    ) -> None:
         self._database = database
         self._wakeups = wakeups
         self._showcase = showcase
         self._keeping = keeping
+        self._sources = sources
+        self.parks = parks
 
     async def plan(self, order: Task, again: dict[str, Json] | None = None) -> dict[str, Json]:
         """Write the task down, and have its source looked into and cut into pieces.
@@ -77,7 +93,8 @@ class Orders:
             AnabranchError: the source cannot be used, or the options do not fit it.
         """
         await self._ask_database(self._open, order)
-        await self._done(order, Wish(PLAN, turns.NET, order.created_at, arguments=again))
+        room = Need(estimate.of_plan(), source=await asyncio.to_thread(self._source_bytes, order))
+        await self._done(order, Wish(PLAN, turns.NET, order.created_at, arguments=again, room=room))
         found = await self._ask_database(plans.get, order.id)
         if found is None:
             raise _cancelled(order.id)
@@ -106,7 +123,7 @@ class Orders:
         """
         task = await self._ask_database(tasks.get, order.id)
         if task is None or task.status != "completed":
-            await self._done(order, Wish(JOIN, turns.JOIN, order.created_at))
+            await self._done(order, await self._ask_database(_join_of, order))
             task = await self._ask_database(tasks.get, order.id)
         if task is None or task.output is None:
             raise _cancelled(order.id)
@@ -126,9 +143,13 @@ class Orders:
         await self._ask_database(tasks.cancel, task_id)
         await self._stop(task_id)
 
-    def remove(self, task: Task) -> None:
-        """Remove all that a task has stored. Its pieces are then as if they had not been done."""
-        self._keeping.remove(task)
+    def forget(self, task: Task) -> None:
+        """Forget a task that nobody is at any more, with all that it stored."""
+        self._keeping.forget(task)
+
+    def forget_media(self, media_id: str) -> None:
+        """Forget a media row with all that is stored of it, and its tasks that have ended."""
+        self._keeping.forget_media(media_id)
 
     async def _stop(self, task_id: str) -> None:
         """Have whoever is at a piece of the task stop, and clear up. Who does not stop in time can store nothing more
@@ -139,6 +160,12 @@ class Orders:
         while time.monotonic() < deadline and await self._ask_database(attempts.running, task_id):
             await asyncio.sleep(_LOOK_EVERY_S)
         await asyncio.to_thread(persist, self._keeping.clear, task_id)
+
+    def _source_bytes(self, order: Task) -> int:
+        # What cannot be told is found out by who fetches it.
+        with contextlib.suppress(AnabranchError):
+            return self._sources.size_bytes(order.input)
+        return 0
 
     def _open(self, database: sa.Engine, order: Task) -> None:
         if not media.open_for(database, order):
@@ -164,6 +191,8 @@ class Orders:
                 elif time.monotonic() - asked_at > _UNCLAIMED_S:
                     await self._ask_database(self._check_anybody_can, order.id, name)
                     asked_at = time.monotonic()
+                if not self.parks:
+                    await self._ask_database(_check_room, order.id, name)
                 await signalled(woken, _LOOK_AGAIN_S)
                 woken.clear()
 
@@ -174,8 +203,9 @@ class Orders:
             found = plans.get(database, order.id)
             if task is None or found is None:
                 raise _cancelled(order.id)
-            wishes = {wish.piece: wish for wish in wishes_of(task, [Piece.from_dict(piece) for piece in found[0]])}
-            wanted = wishes[wanted]
+            pieces, probe = [Piece.from_dict(piece) for piece in found[0]], Probe.from_dict(found[1])
+            travels = self._sources.travels(task.input)
+            wanted = {wish.piece: wish for wish in wishes_of(task, pieces, probe, travels=travels)}[wanted]
         work.ask(database, order.id, [wanted])
         self._wakeups.wake(work.ANYTHING)
 
@@ -188,8 +218,15 @@ class Orders:
         return await asyncio.to_thread(persist, ask, self._database, *args)
 
 
-def wishes_of(task: Task, pieces: list[Piece]) -> list[Wish]:
-    """What is asked for to have the pieces of a task done, in the order of its plan."""
+def wishes_of(task: Task, pieces: list[Piece], probe: Probe, *, travels: bool) -> list[Wish]:
+    """What is asked for to have the pieces of a task done, in the order of its plan.
+
+    Args:
+        task: whose they are.
+        pieces: of its plan.
+        probe: what is in its source.
+        travels: whether that has to be fetched to be read.
+    """
     return [
         Wish(
             piece.name,
@@ -197,9 +234,32 @@ def wishes_of(task: Task, pieces: list[Piece]) -> list[Wish]:
             turns.due_ms(task.created_at, piece),
             tuple(piece.requires),
             place,
+            room=estimate.of_piece(task.kind, piece, task.options, probe, travels=travels),
         )
         for place, piece in enumerate(pieces)
     ]
+
+
+def _join_of(database: sa.Engine, order: Task) -> Wish:
+    found = plans.get(database, order.id)
+    room = Need()
+    if found is not None:
+        pieces = [Piece.from_dict(piece) for piece in found[0]]
+        room = estimate.of_join(order.kind, pieces, Probe.from_dict(found[1]))
+    return Wish(JOIN, turns.JOIN, order.created_at, room=room)
+
+
+def _check_room(database: sa.Engine, task_id: str, name: str) -> None:
+    """Fail where nobody has room for a piece.
+
+    Raises:
+        ResourceError: `disk_full`.
+    """
+    for parked in waiting.for_room(database, task_id):
+        if parked.piece == name:
+            error = ResourceError("disk_full", f"{name} {parked.why}.", "Free some space; the step is tried again.")
+            tasks.note_error(database, task_id, error.to_dict())
+            raise error
 
 
 def _cancelled(task_id: str) -> FinalError:

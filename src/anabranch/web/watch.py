@@ -285,7 +285,18 @@ def _notices(record: dict[str, Json], lanes: list[dict[str, Json]], media_id: st
                 log=_last_failure(by_branch[names[0]], media_id),
             )
         )
-    return sorted(notices, key=lambda notice: not notice.final)
+    return [*sorted(notices, key=lambda notice: not notice.final), *_waiting(record)]
+
+
+def _waiting(record: dict[str, Json]) -> list[Notice]:
+    """What nothing is done of for now, though nothing went wrong."""
+    waits = [branch for branch in record["branches"] if branch["waitingFor"]]
+    if not waits:
+        return []
+    told, names = waits[0]["waitingFor"], tuple(branch["name"] for branch in waits)
+    called = words.together([words.branch(name) for name in names])
+    message = f"{told['piece']} {told['message']}."
+    return [Notice(f"{called}: waiting for room", message, told["hint"], told["for"], names, final=False)]
 
 
 def _is_wrong(branch: dict[str, Json]) -> bool:

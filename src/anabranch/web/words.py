@@ -31,6 +31,7 @@ STATUSES = {
     "delivered": "Delivered",
     "degraded": "Incomplete",
     "interrupted": "Interrupted",
+    "lost": "Lost",
     "dropped": "Dropped",
     "failed": "Failed",
     "cancelled": "Cancelled",

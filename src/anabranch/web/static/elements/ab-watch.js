@@ -22,7 +22,7 @@ const essence = (record) =>
     record.width,
     record.private,
     record.title,
-    record.branches.map((one) => [one.name, one.taskId, one.status, one.attempt, one.error?.code, one.nextRetryAt, Boolean(one.url)]),
+    record.branches.map((one) => [one.name, one.taskId, one.status, one.attempt, one.error?.code, one.nextRetryAt, Boolean(one.waitingFor), Boolean(one.url)]),
   ]);
 
 class Watch extends HTMLElement {

@@ -4,7 +4,7 @@ const BRANCHES = { "hls-package": "Video", "poster-image": "Poster", "gif-previe
 const STATUSES = {
   waiting: "Waiting", queued: "Queued", pending: "Pending", processing: "Working", running: "Running", scheduled: "Scheduled",
   active: "Active", paused: "Paused", gone: "Gone", ready: "Ready",
-  completed: "Done", delivered: "Delivered", degraded: "Incomplete", interrupted: "Interrupted", dropped: "Dropped",
+  completed: "Done", delivered: "Delivered", degraded: "Incomplete", interrupted: "Interrupted", lost: "Lost", dropped: "Dropped",
   failed: "Failed", cancelled: "Cancelled",
 };
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
