@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from anabranch.storage import Storage
 
 APP_ID = "anabranch"
+# What starts the fan-out.
+UPLOADED = "video/uploaded"
 _THREADS = 32
 _ANNOUNCED_WITHIN_S = 5.0
 _PUT_AWAY_S = 5.0
@@ -345,6 +347,11 @@ async def upload(app: App, media_id: str, source_url: str) -> str:
 
 async def begin_upload(app: App, media_id: str, source_url: str) -> str:
     """Start the fan-out of a source, whoever drives it, and return the id of its event."""
-    event = Event("video/uploaded", {"mediaId": media_id, "sourceUrl": source_url}, id=f"{media_id}.uploaded")
+    event = Event(UPLOADED, {"mediaId": media_id, "sourceUrl": source_url}, id=upload_event(media_id))
     await app.engine.send([event])
     return event.id
+
+
+def upload_event(media_id: str) -> str:
+    """The id of the event that starts the fan-out of a media row; the same each time, so that it counts once."""
+    return f"{media_id}.uploaded"
