@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from anabranch.errors import SourceError
+from anabranch.errors import ResourceError, SourceError
 from anabranch.media import process
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def probe(path: Path, scratch: Path, cancel: process.CancelToken | None = None) 
     Raises:
         SourceError: `not_media` (also for playlists, scripts and still images), `truncated` (its index is
             missing), `no_tracks` or `probe_crashed`.
+        ResourceError: `process_killed`, somebody else ended the child; `process_stalled`.
     """
     said: list[str] = []
     # -I keeps the child from importing what lies in the current folder.
@@ -180,6 +182,13 @@ def probe(path: Path, scratch: Path, cancel: process.CancelToken | None = None) 
     answer = json.loads(said[-1]) if said and said[-1].startswith("{") else {}
     if "error" in answer:
         raise SourceError(**answer["error"])
+    if finished.returncode == -signal.SIGKILL:
+        # No file does that: a decoder that breaks ends by other signals.
+        raise ResourceError(
+            "process_killed",
+            f"What read {path.name} was killed from outside, as the kernel does when memory runs out.",
+            "The step is tried again. If it stays so, give the machine more memory or lower ANABRANCH_CPU_SLOTS.",
+        )
     if finished.returncode != 0 or not answer:
         raise SourceError(
             "probe_crashed",
