@@ -43,19 +43,21 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", **settings}
         self.key = ""
+        # What python is given before the arguments; a test may put something of its own around the command.
+        self.program: tuple[str, ...] = ("-m", "anabranch")
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: str) -> Server:
         self.home.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "ANABRANCH_HOME": str(self.home), **self.settings}
         self.log = (self.home / "server.log").open("a")
-        command = [sys.executable, "-m", "anabranch", "serve", "--port", str(self.port), *arguments]
+        command = [sys.executable, *self.program, "serve", "--port", str(self.port), *arguments]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         assert self.process.stdout is not None
         if not self.key:
             self.key = self.process.stdout.readline().strip()
         self.api = httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=120)
-        until(self._answers, 60)
+        until(self._answers, 120)
         return self
 
     def _answers(self) -> bool:
