@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for source in (samples.animation_mp4(), samples.bikes_mp4()):
-            video = probe(source, folder).video
+            video = probe(source).video
             assert video is not None
             print(f"{source.name}, {video.width}x{video.height}, {video.end_s:.1f} s")
             found = {

@@ -87,7 +87,7 @@ def waited(app: App, media_id: str, sent_at: int) -> Waited:
 
 async def serve(home: Path, long: Path, short: Path, count: int, every_s: float) -> tuple[Waited, list[Waited]]:
     """What the long one and the short ones waited."""
-    async with open_app(Settings(home=home, retry_scale=0)) as app:
+    async with open_app(Settings(home=home, retry_scale=0, source_folders=(Path("/"),))) as app:
         sent = {LONG: clock.now_ms()}
         await upload(app, LONG, str(long))
         await encoding(app, LONG)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tests.fleet.processes import Fleet
 
 CLAIMS = 200
+# Films here are on another server of this machine, and on its disk.
+READABLE = {"ANABRANCH_PRIVATE_NETWORKS": "127.0.0.1/32", "ANABRANCH_SOURCE_FOLDERS": "/"}
 
 
 def film_s(running: Fleet, address: str) -> float:
@@ -77,7 +79,7 @@ def main(seconds: float, rounds: int) -> None:
         took: dict[int, list[float]] = {1: [], 2: []}
         for number in range(rounds):
             for count, found in took.items():
-                settings = {**store.below(f"{count}-{number}").environment, "ANABRANCH_CPU_SLOTS": "1"}
+                settings = {**store.below(f"{count}-{number}").environment, **READABLE, "ANABRANCH_CPU_SLOTS": "1"}
                 with fleet(folder / f"{count}-{number}", postgres.create(), count, **settings) as running:
                     for worker, core in zip(running.workers, cores, strict=False):
                         # What it starts is kept there too.
@@ -87,7 +89,7 @@ def main(seconds: float, rounds: int) -> None:
         one, two = (statistics.median(took[count]) for count in (1, 2))
         print(f"{seconds:g} s of 1920x1080, one core a worker, medians of {rounds} rounds")
         print(f"1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {one / two:.2f} times as fast")
-        settings = store.below("claims").environment
+        settings = {**store.below("claims").environment, **READABLE}
         with fleet(folder / "claims", postgres.create(), 2, **settings) as running:
             waits = [claim_ms(running, number) for number in range(CLAIMS)]
         p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))

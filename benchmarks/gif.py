@@ -97,7 +97,7 @@ class Bench:
     def __init__(self, scene: Scene, width: int, scratch: Path) -> None:
         self.scratch = scratch
         self.tool = ffmpeg.find()
-        self.source: Probe = probe(scene.film, scratch)
+        self.source: Probe = probe(scene.film)
         video = self.source.video
         assert video is not None
         self.rate = video.frame_rate

@@ -228,7 +228,7 @@ def main(seconds: float, rounds: int) -> None:
         folder = Path(name)
         make_sample(folder / "sample.mp4", seconds)
         path = full_hd(folder / "sample.mp4", folder / "source.mp4", folder)
-        video = probe(path, folder).video
+        video = probe(path).video
         assert video is not None
         film = Film(path, video, tuple(ladder.rungs(video)))
         found: dict[str, list[Made]] = {}

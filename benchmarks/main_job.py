@@ -43,10 +43,10 @@ def x264(rung: ladder.Rung, number: int | None = None) -> list[str]:
     return [*(f"-c{of or ':v'}", "libx264", "-preset", "veryfast", "-crf", "23"), *rates]
 
 
-def commands(source: Path, out: Path, scratch: Path, *, one_decode: bool) -> list[list[str]]:
+def commands(source: Path, out: Path, *, one_decode: bool) -> list[list[str]]:
     """What a developer would type, in order."""
     binary = [str(ffmpeg.find().path), "-v", "error", "-nostdin", "-y"]
-    video = probe(source, scratch).video
+    video = probe(source).video
     assert video is not None
     rungs = ladder.rungs(video)
     gop = str(round(2 * video.frame_rate))
@@ -114,7 +114,7 @@ def main(seconds: float, rounds: int) -> None:
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir()
                 own = [[sys.executable, "-m", "anabranch", "run", str(source), "-o", str(out), "--json"]]
-                bare = commands(source, out, folder, one_decode=label.endswith("decode"))
+                bare = commands(source, out, one_decode=label.endswith("decode"))
                 found.setdefault(label, []).append(timed(own if label == "anabranch run" else bare))
     print(f"{seconds:g} s of 1920x1080 film with speech, {os.cpu_count()} cores, medians of {rounds} rounds")
     wall, cpu = (statistics.median(row[at] for row in found["anabranch run"]) for at in (0, 1))

@@ -97,7 +97,7 @@ def _watch_children() -> list[Child]:
 async def do(kind: str, source: Path, home: Path, slots: int) -> Took:
     """Do the task."""
     children = _watch_children()
-    async with open_app(Settings(home=home, retry_scale=0, cpu_slots=slots)) as app:
+    async with open_app(Settings(home=home, retry_scale=0, cpu_slots=slots, source_folders=(Path("/"),))) as app:
         opened, before = time.perf_counter(), os.times()
         # A storyboard is what the others do not make.
         options = {"storyboard": False} if kind == "adaptive_video" else {}

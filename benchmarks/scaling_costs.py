@@ -129,7 +129,13 @@ async def _apps(folder: Path, url: str) -> AsyncIterator[list[App]]:
         yield [
             await stack.enter_async_context(
                 open_app(
-                    Settings(home=folder / name, database_url=url, storage=str(folder / "storage"), cpu_slots=2),
+                    Settings(
+                        home=folder / name,
+                        database_url=url,
+                        storage=str(folder / "storage"),
+                        source_folders=(Path("/"),),
+                        cpu_slots=2,
+                    ),
                     works=name == "worker",
                 )
             )

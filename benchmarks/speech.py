@@ -74,7 +74,7 @@ def _desk(wav: Path, folder: Path, name: str) -> Desk:
     scratch.mkdir()
     return Desk(
         source=wav,
-        probe=probe(wav, scratch),
+        probe=probe(wav),
         scratch=scratch,
         ffmpeg=ffmpeg.find(),
         storage=FileStorage(folder / "storage"),

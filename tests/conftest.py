@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from anabranch.database import open_database
 from anabranch.storage.files import FileStorage
 from tests import servers
 from tests.databases import migrate, serving
+from tests.servers import Closed
 from tests.tasks.runner import desks
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from anabranch.tasks.desk import Desk
     from tests.databases import PostgresServer
     from tests.servers import ObjectStore
+
+
+# For what is opened in the tests' own process, and for each process that they start. The other servers of the tests are
+# at this address, and 127.0.0.2 stands for whatever else is in a private network.
+os.environ["ANABRANCH_PRIVATE_NETWORKS"] = "127.0.0.1/32"
+os.environ["ANABRANCH_SOURCE_FOLDERS"] = "/"
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +51,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def httpserver_listen_address() -> tuple[str, int]:
     """By number: a bare machine may not know the name localhost."""
     return ("127.0.0.1", 0)
+
+
+@pytest.fixture
+def closed() -> Iterator[Closed]:
+    """A server that nobody may connect to."""
+    made = Closed()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

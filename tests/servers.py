@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,6 +123,53 @@ def _until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+class Closed:
+    """A server in a private network, which nobody may connect to. Whoever does waits, and is counted."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.2", port))
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.2:{self.port}"
+
+    def was_reached(self) -> bool:
+        """Whether anybody has connected to it since it was last asked."""
+        try:
+            self._socket.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._socket.close()
+
+
+@contextmanager
+def saying(*parts: bytes, every_s: float = 0.0) -> Iterator[str]:
+    """The address of a server that says something bit by bit to the first who comes, and then nothing."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                for part in parts:
+                    connection.sendall(part)
+                    if stopped.wait(every_s):
+                        return
+                stopped.wait(30)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/a"
+        finally:
+            stopped.set()
+            thread.join()
 
 
 @dataclass

@@ -28,8 +28,8 @@ LAYERS = [
     ["catalog"],
     ["workers", "wakeups"],
     ["database", "pages", "settings"],
-    ["ids", "buckets"],
-    ["errors", "clock", "findings", "gate", "languages", "stopping"],
+    ["ids", "buckets", "outbound"],
+    ["errors", "clock", "findings", "gate", "languages", "limits", "stopping"],
 ]
 # The engine could drive anything, and media tools could serve any engine.
 STRANGERS = {

@@ -7,7 +7,7 @@ import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from anabranch.engine.signing import new_signing_key
 from anabranch.errors import ResourceError, SetupError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
+from anabranch.media.sandbox import open_sandbox
+from anabranch.media.source import Terms
 from anabranch.storage import opening
 from anabranch.tasks import capabilities
 from anabranch.tasks.craft import Craft
@@ -250,7 +252,7 @@ def build_functions(
             process_task.create_discard(client, do_task, orders, elsewhere),
             upload,
             fan_out.create_close(client, upload, database, send, announce),
-            deliver_webhook.create(client, webhooks.Sender(database), settings.retry_scale),
+            deliver_webhook.create(client, webhooks.Sender(database, settings.private_networks), settings.retry_scale),
         ],
     )
 
@@ -284,15 +286,26 @@ def open_elsewhere(settings: Settings, database: sa.Engine, storage: Storage, *,
 
 
 def make_tools(settings: Settings, database: sa.Engine, storage: Storage) -> Tools:
-    """What pieces of tasks are done with in this process."""
+    """What pieces of tasks are done with in this process.
+
+    Raises:
+        SetupError: `ffmpeg_missing`, `ffmpeg_too_old` or `sandbox_missing`.
+    """
+    sandbox = open_sandbox(settings.sandbox, settings.limits)
     return Tools(
         database=database,
         storage=storage,
-        ffmpeg=ffmpeg.find(settings.ffmpeg),
+        ffmpeg=replace(ffmpeg.find(settings.ffmpeg), sandbox=sandbox),
         scratch=settings.home / "scratch",
         cpu_slots=settings.cpu_slots,
+        terms=Terms(
+            networks=settings.private_networks,
+            folders=settings.source_folders,
+            largest_bytes=settings.max_upload_bytes,
+            within_s=settings.source_timeout_s,
+            endpoint=settings.storage_endpoint,
+        ),
         speech_model=settings.speech_model,
-        endpoint=settings.storage_endpoint,
     )
 
 

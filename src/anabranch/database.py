@@ -119,7 +119,8 @@ def open_database(url: str) -> sa.Engine:
     try:
         address = _address(url)
         shown = _shown(address)
-        engine = sa.create_engine(address, json_serializer=_to_json, **_options(address))
+        # What is written may be a secret, and what goes wrong ends in logs.
+        engine = sa.create_engine(address, json_serializer=_to_json, hide_parameters=True, **_options(address))
         event.listen(engine, "before_cursor_execute", _clean, retval=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)

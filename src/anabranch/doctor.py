@@ -14,6 +14,8 @@ from anabranch.database import facts, open_database
 from anabranch.errors import AnabranchError
 from anabranch.findings import Finding
 from anabranch.media import ffmpeg
+from anabranch.media.sandbox import open_sandbox
+from anabranch.media.sandbox import version as sandbox_version
 from anabranch.media.speech import shipped_model
 from anabranch.storage import checkup
 from anabranch.storage.files import FileStorage
@@ -34,6 +36,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Look at everything, and stop at nothing. What is written to a storage elsewhere is removed again."""
     checks: list[tuple[str, Callable[[Settings], Finding]]] = [
         ("ffmpeg", _ffmpeg),
+        ("sandbox", _sandbox),
         ("speech model", _speech),
         ("disk", _disk),
         ("database", _database),
@@ -68,6 +71,19 @@ def _ffmpeg(settings: Settings) -> Finding:
             "Formats and HDR sources that need them will fail.",
         )
     return Finding("ffmpeg", "ok", said)
+
+
+def _sandbox(settings: Settings) -> Finding:
+    if settings.sandbox == "off":
+        return Finding("sandbox", "warning", "switched off (ANABRANCH_SANDBOX)", "Take sources from nobody else so.")
+    if not open_sandbox(settings.sandbox, settings.limits).confined:
+        return Finding(
+            "sandbox",
+            "warning",
+            "this kernel has no Landlock, so ffmpeg can read what this user can",
+            "Linux 5.13 and newer have it; SECURITY.md says what else to do.",
+        )
+    return Finding("sandbox", "ok", f"Landlock {sandbox_version()}: ffmpeg reads its input, and reaches nobody")
 
 
 def _speech(settings: Settings) -> Finding:

@@ -18,6 +18,7 @@ from anabranch.catalog import media
 from anabranch.catalog.branches import BRANCHES
 from anabranch.errors import ResourceError
 from anabranch.export import export
+from anabranch.outbound import EVERYWHERE
 from anabranch.settings import read_settings
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ async def run_once(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]
 
 
 async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
-    # It ends when its runs have, which only the engine in this process can tell.
-    settings = read_settings(home=folder / ".anabranch", engine="embedded")
+    settings = read_settings(
+        home=folder / ".anabranch",
+        # It ends when its runs have, which only the engine in this process can tell.
+        engine="embedded",
+        # Whoever gives the command asks for himself, and may read what this machine and its user may.
+        private_networks=EVERYWHERE,
+        source_folders=(Path("/"),),
+    )
     async with application.open_app(settings) as app:
         media_id = await asyncio.to_thread(_media_id, app, _identity(address))
         run_id = await application.upload(app, media_id, address)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+# The line of a request and its headers.
+_LARGEST_HEAD_BYTES = 64 << 10
 _SYNC_AGAIN_S = (0.5, 1, 2, 5, 10, 30)
 
 
@@ -78,7 +80,11 @@ async def _serve(
         config = uvicorn.Config(
             api,
             log_config=None,
+            # Every request is logged by the API itself, which knows what of an address is a secret.
             access_log=False,
+            # Of the two that it knows, the one that is always there, and that limits what comes before a body.
+            http="h11",
+            h11_max_incomplete_event_size=_LARGEST_HEAD_BYTES,
             # A stream never ends by itself.
             timeout_graceful_shutdown=3,
             timeout_keep_alive=65,

@@ -6,7 +6,6 @@ Source: the Standard Webhooks specification 1.0 (headers `webhook-id`, `webhook-
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,17 +14,18 @@ import httpx2
 import structlog
 from standardwebhooks import Webhook
 
-from anabranch import clock, views
+from anabranch import clock, outbound, views
 from anabranch.catalog import changes, keys, webhooks
+from anabranch.errors import SourceError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     import sqlalchemy as sa
 
     from anabranch.catalog.changes import Change
     from anabranch.catalog.webhooks import Delivery
+    from anabranch.outbound import Network
 
 Json = Any
 
@@ -45,10 +45,16 @@ async def announce(database: sa.Engine, tell: Callable[[list[str]], Awaitable[No
 
 
 class Sender:
-    """Makes the attempts at deliveries."""
+    """Makes the attempts at deliveries.
 
-    def __init__(self, database: sa.Engine) -> None:
+    Args:
+        database: holds them.
+        networks: private networks that addresses may be in.
+    """
+
+    def __init__(self, database: sa.Engine, networks: Collection[Network]) -> None:
         self._database = database
+        self._networks = networks
 
     async def attempt(self, delivery_id: str) -> str:
         """Tell the address once. `delivered`, `dropped` when nobody wants it any more, or `again`."""
@@ -58,7 +64,7 @@ class Sender:
             return "dropped"
         delivery, change, secret = prepared
         body = json.dumps(compose(delivery, change)).encode()
-        status_code, answer, error, took_ms = await _post(delivery.url, change.id, body, secret)
+        status_code, answer, error, took_ms = await self._post(delivery.url, change.id, body, secret)
         await asyncio.to_thread(
             webhooks.note_attempt,
             self._database,
@@ -85,6 +91,41 @@ class Sender:
         """End a delivery that was never heard; it can be replayed."""
         await asyncio.to_thread(webhooks.end_delivery, self._database, delivery_id, "failed")
         return "failed"
+
+    async def _post(
+        self, url: str, message_id: str, body: bytes, secret: str
+    ) -> tuple[int | None, str | None, str | None, int]:
+        moment = clock.now()
+        headers = {
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "anabranch-webhooks/1",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": Webhook(secret).sign(message_id, moment, body.decode()),
+        }
+        started = time.monotonic()
+        status_code, answer, failure = None, b"", None
+        try:
+            # A redirect is not followed: the body goes to the address that was given, and to no other.
+            async with (
+                asyncio.timeout(_TIMEOUT_S),
+                outbound.async_client(self._networks, httpx2.Timeout(_TIMEOUT_S)) as client,
+                client.stream("POST", url, content=body, headers=headers) as response,
+            ):
+                status_code = response.status_code
+                async for block in response.aiter_raw():
+                    answer += block
+                    if len(answer) >= _KEPT_ANSWER_BYTES:
+                        break
+        except SourceError as error:
+            failure = str(error)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            # What was answered was heard, even if its body never ends.
+            if status_code is None:
+                failure = f"{type(error).__name__}: {str(error) or f'nothing within {_TIMEOUT_S:g} s'}"
+        said = None if status_code is None else answer[:_KEPT_ANSWER_BYTES].decode("utf-8", "replace")
+        return status_code, said, failure, int((time.monotonic() - started) * 1000)
 
     def _prepare(self, delivery_id: str) -> tuple[Delivery, Change, str] | None:
         delivery = webhooks.get_delivery(self._database, delivery_id)
@@ -113,40 +154,3 @@ def compose(delivery: Delivery, change: Change) -> dict[str, Json]:
         ending = "succeeded" if change.type == "task.completed" else change.type.rpartition(".")[2]
         return {**data, "type": f"job.{ending}", "event": change.type, "data": data}
     return {"id": change.id, "type": change.type, "timestamp": views.iso(change.created_at), "data": data}
-
-
-async def _post(url: str, message_id: str, body: bytes, secret: str) -> tuple[int | None, str | None, str | None, int]:
-    moment = clock.now()
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "anabranch-webhooks/1",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, moment, body.decode()),
-    }
-    started = time.monotonic()
-    try:
-        # A redirect is not followed: the body goes to the address that was given, and to no other.
-        async with (
-            httpx2.AsyncClient(verify=_tls(), timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
-            client.stream("POST", url, content=body, headers=headers) as response,
-        ):
-            answer = b""
-            async for block in response.aiter_bytes():
-                answer += block
-                if len(answer) >= _KEPT_ANSWER_BYTES:
-                    break
-            said = answer[:_KEPT_ANSWER_BYTES].decode("utf-8", "replace")
-            return response.status_code, said, None, _since_ms(started)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        return None, None, f"{type(error).__name__}: {error}", _since_ms(started)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes some 50 ms, in which the server would answer nobody."""
-    return httpx2.create_ssl_context(trust_env=False)
-
-
-def _since_ms(started: float) -> int:
-    return int((time.monotonic() - started) * 1000)

@@ -37,14 +37,15 @@ anyone = httpx2.Client(timeout=120, limits=httpx2.Limits(max_keepalive_connectio
 class Server:
     """`anabranch serve` in a folder, which may be killed and started again."""
 
+    # What python is given before the arguments; a test may put something of its own around the command.
+    program: tuple[str, ...] = ("-m", "anabranch")
+
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", **settings}
+        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", "ANABRANCH_SOURCE_FOLDERS": "", **settings}
         self.key = ""
-        # What python is given before the arguments; a test may put something of its own around the command.
-        self.program: tuple[str, ...] = ("-m", "anabranch")
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: str) -> Server:

@@ -152,9 +152,9 @@ def test_an_upload_that_has_a_row_and_no_event_is_begun_at_the_next_start(held: 
 
 # Each child, the piece that it works on, and the code of the failure that its end is.
 CHILDREN = (
-    ("anabranch.media.probe_child", "plan", "process_killed"),
-    (".chunk-0000.", "chunk-0000", "encode_failed"),
-    (".render.", "render", "encode_failed"),
+    ("anabranch.media.probe_child", "plan", "out_of_memory"),
+    (".chunk-0000.", "chunk-0000", "out_of_memory"),
+    (".render.", "render", "out_of_memory"),
     ("anabranch.media.speech.whisper", "transcribe%", "speech_failed"),
 )
 

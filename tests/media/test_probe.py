@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def video_of(clip: Path, scratch: Path) -> VideoTrack:
-    video = probe(clip, scratch).video
+    video = probe(clip).video
     assert video is not None
     return video
 
 
 def test_a_plain_clip_is_told_as_it_was_made(tmp_path: Path) -> None:
-    seen = probe(clips.plain(), tmp_path)
+    seen = probe(clips.plain())
     assert seen.format == "mov"
     assert seen.duration_s == pytest.approx(2, abs=0.05)
     assert not seen.damaged
@@ -37,14 +37,14 @@ def test_a_plain_clip_is_told_as_it_was_made(tmp_path: Path) -> None:
 
 
 def test_a_real_film_is_told_as_it_is(tmp_path: Path) -> None:
-    seen = probe(samples.animation_mp4(), tmp_path)
+    seen = probe(samples.animation_mp4())
     assert seen.video is not None
     assert (seen.video.display_width, seen.video.display_height, seen.video.frames) == (1280, 720, 132)
     assert seen.audio[0].channels == 6
 
 
 def test_what_is_told_survives_json(tmp_path: Path) -> None:
-    seen = probe(clips.variable_rate(), tmp_path)
+    seen = probe(clips.variable_rate())
     assert Probe.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
 
 
@@ -101,37 +101,37 @@ def test_interlaced_fields_are_seen(tmp_path: Path) -> None:
 
 
 def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
-    seen = probe(clips.cover_picture(), tmp_path)
+    seen = probe(clips.cover_picture())
     assert seen.video is None
     assert len(seen.audio) == 1
 
 
 def test_a_video_track_without_frames_is_not_a_video(tmp_path: Path) -> None:
-    seen = probe(clips.empty_video(), tmp_path)
+    seen = probe(clips.empty_video())
     assert seen.video is None
     assert len(seen.audio) == 1
 
 
 def test_the_default_language_comes_first(tmp_path: Path) -> None:
-    assert [track.language for track in probe(clips.two_languages(), tmp_path).audio] == ["eng", "fra"]
+    assert [track.language for track in probe(clips.two_languages()).audio] == ["eng", "fra"]
 
 
 def test_tracks_that_begin_late_are_told_from_the_start_of_the_file(tmp_path: Path) -> None:
-    late = probe(clips.late_video(), tmp_path)
+    late = probe(clips.late_video())
     assert late.video is not None
     assert (late.video.start_s, late.video.end_s) == pytest.approx((1, 3), abs=0.05)
     assert late.audio[0].start_s == pytest.approx(0, abs=0.05)
-    assert probe(clips.late_audio(), tmp_path).audio[0].start_s == pytest.approx(1, abs=0.05)
+    assert probe(clips.late_audio()).audio[0].start_s == pytest.approx(1, abs=0.05)
 
 
 def test_the_longest_track_is_the_duration(tmp_path: Path) -> None:
-    assert probe(clips.long_audio(), tmp_path).duration_s == pytest.approx(3, abs=0.05)
+    assert probe(clips.long_audio()).duration_s == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize("clip", [clips.late_video, clips.offset, clips.late_audio])
 def test_times_are_those_that_ffmpeg_counts(clip: object, tmp_path: Path) -> None:
     source = clip()  # type: ignore[operator]
-    seen = probe(source, tmp_path)
+    seen = probe(source)
     assert seen.video is not None
     times = tmp_path / "times.txt"
     arguments = [*opening.arguments(source, seen), "-map", f"0:{seen.video.index}", "-c", "copy"]
@@ -143,7 +143,7 @@ def test_times_are_those_that_ffmpeg_counts(clip: object, tmp_path: Path) -> Non
 
 
 def test_a_damaged_tail_leaves_what_can_be_read(tmp_path: Path) -> None:
-    seen = probe(clips.damaged_tail(), tmp_path)
+    seen = probe(clips.damaged_tail())
     assert seen.video is not None
     assert 1 < seen.video.end_s < 4
 
@@ -159,13 +159,13 @@ def test_a_damaged_tail_leaves_what_can_be_read(tmp_path: Path) -> None:
 )
 def test_what_only_calls_itself_a_film_is_not_media(text: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
-        probe(clips.posing(text), tmp_path)
+        probe(clips.posing(text))
     assert raised.value.code == "not_media", why
 
 
 def test_a_film_without_its_index_says_that_it_was_cut_short(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
-        probe(clips.no_index(), tmp_path)
+        probe(clips.no_index())
     assert raised.value.code == "truncated"
 
 
@@ -181,6 +181,6 @@ def test_a_broken_file_is_told_or_refused_but_never_breaks_the_probe(
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(data[: int(cut * len(data))])
     try:
-        assert probe(broken, tmp_path).duration_s >= 0
+        assert probe(broken).duration_s >= 0
     except AnabranchError as error:
         assert error.code in {"not_media", "no_tracks", "probe_crashed", "truncated"}

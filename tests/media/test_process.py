@@ -13,6 +13,7 @@ import pytest
 
 from anabranch.errors import EncodeError, ResourceError, SetupError
 from anabranch.media import ffmpeg, process
+from anabranch.media.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc2=s=64x64", "-f", "null", "-"]
 def test_lines_are_handed_on_as_they_come(tmp_path: Path) -> None:
     lines: list[str] = []
     finished = process.run(
-        ["sh", "-c", "echo one; echo two; echo no >&2; exit 3"], log_path=tmp_path / "log", on_line=lines.append
+        ["sh", "-c", "echo one; echo two; echo no >&2; exit 3"], sandbox=Sandbox(), on_line=lines.append
     )
     assert lines == ["one", "two"]
     assert (finished.returncode, finished.log) == (3, "no\n")
@@ -36,7 +37,7 @@ def test_a_nice_child_leaves_the_core_to_one_that_is_not(tmp_path: Path) -> None
     busy += "while time.monotonic() < until: pass"
 
     def used(nice: int) -> float:
-        return process.run([sys.executable, "-c", busy], log_path=tmp_path / f"log{nice}", nice=nice).cpu_s
+        return process.run([sys.executable, "-c", busy], sandbox=Sandbox(), nice=nice).cpu_s
 
     with ThreadPoolExecutor() as pool:
         nice, other = pool.map(used, (10, 0))
@@ -54,18 +55,18 @@ def test_a_cancelled_encode_is_dead_within_two_seconds(tmp_path: Path) -> None:
 
 def test_a_child_that_shows_no_sign_of_work_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ResourceError) as raised:
-        process.run(["sleep", "60"], log_path=tmp_path / "log", stall_s=0.2)
+        process.run(["sleep", "60"], sandbox=Sandbox(), stall_s=0.2)
     assert raised.value.code == "process_stalled"
     assert "sleep 60" in raised.value.hint
 
 
 def test_children_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys; from anabranch.media import process; "
-        "process.run(['sh', '-c', 'echo $$; exec sleep 60'], log_path=pathlib.Path(sys.argv[1]) / 'log', on_line="
+        "from anabranch.media import process, sandbox; "
+        "process.run(['sh', '-c', 'echo $$; exec sleep 60'], sandbox=sandbox.Sandbox(), on_line="
         "lambda line: print(line, flush=True))"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     os.kill(child, 0)

@@ -3,6 +3,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -12,21 +15,23 @@ from werkzeug import Request, Response
 
 from anabranch.errors import AnabranchError, ResourceError, SourceError
 from anabranch.media import source
+from anabranch.media.source import Terms
 from tests.servers import SECRET, Fault, in_front_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_httpserver import HTTPServer
 
     from tests.servers import ObjectStore
+
+LOOPBACK = Terms(networks=(ip_network("127.0.0.1/32"),))
+EVERYTHING = Terms(folders=(Path("/"),))
 
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
     file = tmp_path / "a film.mp4"
     file.write_bytes(b"x")
-    assert source.fetch(str(file), tmp_path / "kept") == file
-    assert source.fetch(file.as_uri(), tmp_path / "kept") == file
+    assert source.fetch(str(file), tmp_path / "kept", EVERYTHING) == file
+    assert source.fetch(file.as_uri(), tmp_path / "kept", EVERYTHING) == file
     source.forget(str(file), tmp_path / "kept")
     assert file.exists()
 
@@ -40,7 +45,7 @@ def test_a_file_at_an_address_is_fetched_once_by_many(httpserver: HTTPServer, tm
     found: list[Path] = []
 
     def ask() -> None:
-        found.append(source.fetch(httpserver.url_for("/a"), tmp_path))
+        found.append(source.fetch(httpserver.url_for("/a"), tmp_path, LOOPBACK))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -70,7 +75,7 @@ def test_an_answer_that_is_not_a_file_is_told(
 ) -> None:
     httpserver.expect_request("/a").respond_with_data("no", status=status)
     with pytest.raises(AnabranchError) as raised:
-        source.fetch(httpserver.url_for("/a"), tmp_path)
+        source.fetch(httpserver.url_for("/a"), tmp_path, LOOPBACK)
     assert (raised.value.code, raised.value.retryable) == (code, retryable)
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
@@ -87,7 +92,7 @@ def test_a_file_that_ends_early_is_not_taken(tmp_path: Path) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(ResourceError) as raised:
-            source.fetch(f"http://127.0.0.1:{server.getsockname()[1]}/a", tmp_path)
+            source.fetch(f"http://127.0.0.1:{server.getsockname()[1]}/a", tmp_path, LOOPBACK)
         thread.join()
     assert raised.value.code == "source_truncated"
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
@@ -100,7 +105,7 @@ def test_a_server_that_does_not_answer_is_given_up(httpserver: HTTPServer, tmp_p
 
     httpserver.expect_request("/a").respond_with_handler(never)
     with pytest.raises(ResourceError) as raised:
-        source.fetch(httpserver.url_for("/a"), tmp_path, timeout=httpx2.Timeout(0.3))
+        source.fetch(httpserver.url_for("/a"), tmp_path, replace(LOOPBACK, timeout=httpx2.Timeout(0.3)))
     assert raised.value.code == "source_timeout"
 
 
@@ -108,14 +113,14 @@ def test_a_server_that_does_not_answer_is_given_up(httpserver: HTTPServer, tmp_p
 def test_an_address_that_leads_in_circles_is_refused(httpserver: HTTPServer, tmp_path: Path) -> None:
     httpserver.expect_request("/a").respond_with_response(Response(status=302, headers={"Location": "/a"}))
     with pytest.raises(SourceError) as raised:
-        source.fetch(httpserver.url_for("/a"), tmp_path)
+        source.fetch(httpserver.url_for("/a"), tmp_path, LOOPBACK)
     assert raised.value.code == "source_refused"
 
 
 def test_an_empty_file_is_told(httpserver: HTTPServer, tmp_path: Path) -> None:
     httpserver.expect_request("/a").respond_with_data(b"")
     with pytest.raises(SourceError) as raised:
-        source.fetch(httpserver.url_for("/a"), tmp_path)
+        source.fetch(httpserver.url_for("/a"), tmp_path, LOOPBACK)
     assert raised.value.code == "empty_file"
 
 
@@ -133,10 +138,10 @@ def test_an_object_is_fetched_once_with_this_machines_rights(name: str, incoming
     content = bytes(range(256)) * 20_000
     obstore.put(incoming.client(), f"incoming/{name}", content)
     address = f"{incoming.url}/{name}"
-    found = source.fetch(address, tmp_path, endpoint=incoming.endpoint)
+    found = source.fetch(address, tmp_path, Terms(endpoint=incoming.endpoint))
     assert found.read_bytes() == content
     obstore.delete(incoming.client(), f"incoming/{name}")
-    assert source.fetch(address, tmp_path, endpoint=incoming.endpoint) == found
+    assert source.fetch(address, tmp_path, Terms(endpoint=incoming.endpoint)) == found
     source.forget(address, tmp_path)
     assert not found.exists()
 
@@ -165,25 +170,25 @@ def test_an_object_that_cannot_be_had_is_told(
     obstore.put(incoming.client(), "incoming/empty.mp4", b"")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     with pytest.raises(AnabranchError) as raised:
-        source.fetch(address, tmp_path, endpoint=incoming.endpoint)
+        source.fetch(address, tmp_path, Terms(endpoint=incoming.endpoint))
     assert (raised.value.code, raised.value.retryable) == (code, retryable)
     assert [path.suffix for path in tmp_path.iterdir()] in ([".lock"], [])
 
 
 def test_a_store_that_breaks_off_is_asked_again_later(incoming: ObjectStore, tmp_path: Path) -> None:
     obstore.put(incoming.client(), "incoming/film.mp4", b"film" * 1000)
-    limits = httpx2.Timeout(0.5)
     with in_front_of(incoming.endpoint) as front:
+        terms = Terms(endpoint=front.url, timeout=httpx2.Timeout(0.5))
         front.fault = Fault("cut", method="GET", times=8)
         with pytest.raises(ResourceError) as raised:
-            source.fetch(f"{incoming.url}/film.mp4", tmp_path, limits, endpoint=front.url)
+            source.fetch(f"{incoming.url}/film.mp4", tmp_path, terms)
         assert raised.value.code == "source_unreachable"
         front.fault = None
-        assert source.fetch(f"{incoming.url}/film.mp4", tmp_path, limits, endpoint=front.url).stat().st_size == 4000
+        assert source.fetch(f"{incoming.url}/film.mp4", tmp_path, terms).stat().st_size == 4000
 
 
 @pytest.mark.parametrize("address", ["ftp://host/film.mp4", "rtmp://host/live"])
 def test_an_address_of_another_kind_is_refused(address: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
-        source.fetch(address, tmp_path)
+        source.fetch(address, tmp_path, LOOPBACK)
     assert raised.value.code == "unsupported_address"

@@ -9,6 +9,7 @@ import pytest
 from anabranch.errors import EncodeError
 from anabranch.media import speech
 from anabranch.media.process import Cancelled, CancelToken
+from anabranch.media.sandbox import Sandbox
 from anabranch.media.speech import Segment, Transcript, Word
 from tests import clips, samples
 
@@ -36,8 +37,8 @@ def length_s(wav: Path) -> float:
         return float(opened.getnframes() / opened.getframerate())
 
 
-def cuts(wavs: list[Path], scratch: Path) -> list[float]:
-    return speech.cuts(wavs, scratch=scratch, cancel=CancelToken())
+def cuts(wavs: list[Path]) -> list[float]:
+    return speech.cuts(wavs, sandbox=Sandbox(), cancel=CancelToken())
 
 
 def part(language: str, *texts: str, duration_s: float = 10.0) -> Transcript:
@@ -51,33 +52,33 @@ def part(language: str, *texts: str, duration_s: float = 10.0) -> Transcript:
 
 def test_a_recording_is_cut_where_nobody_speaks(tmp_path: Path) -> None:
     wav = voice(1, 14)
-    (at_s,) = cuts([wav], tmp_path)
+    (at_s,) = cuts([wav])
     assert power(wav, at_s - 0.1, at_s + 0.1) < power(wav) / 30
 
 
 def test_where_nobody_pauses_it_is_cut_at_the_quietest_moment(tmp_path: Path) -> None:
     wav = voice(2.1, 1.5)
-    (at_s,) = cuts([wav], tmp_path)
+    (at_s,) = cuts([wav])
     moments = [power(wav, at / 100, at / 100 + 0.1) for at in range(140)]
     assert power(wav, at_s - 0.05, at_s + 0.05) <= min(moments) * 1.01
 
 
 def test_where_nobody_speaks_at_all_it_is_cut_in_the_middle(tmp_path: Path) -> None:
-    assert cuts([clips.music()], tmp_path) == [pytest.approx(length_s(clips.music()) / 2, abs=0.01)]
+    assert cuts([clips.music()]) == [pytest.approx(length_s(clips.music()) / 2, abs=0.01)]
 
 
 def test_a_window_past_the_end_of_the_sound_is_cut_at_its_beginning(tmp_path: Path) -> None:
     empty = tmp_path / "empty.wav"
     with wave.open(str(empty), "wb") as opened:
         opened.setparams((1, 2, RATE, 0, "NONE", ""))
-    assert cuts([empty], tmp_path) == [0.0]
+    assert cuts([empty]) == [0.0]
 
 
 def test_a_file_that_is_no_sound_breaks_the_step(tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_text("no sound")
     with pytest.raises(EncodeError) as raised:
-        cuts([broken], tmp_path)
+        cuts([broken])
     assert raised.value.code == "speech_failed"
 
 
@@ -85,7 +86,7 @@ def test_looking_for_a_cut_stops_when_nobody_wants_it(tmp_path: Path) -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        speech.cuts([voice(1, 14)], scratch=tmp_path, cancel=cancel)
+        speech.cuts([voice(1, 14)], sandbox=Sandbox(), cancel=cancel)
 
 
 def test_a_joined_transcript_has_the_times_of_the_whole() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from anabranch.limits import Limits
 from anabranch.media import ffmpeg
 from anabranch.media.probe import probe
 from anabranch.media.process import CancelToken
+from anabranch.media.sandbox import open_sandbox
 from anabranch.tasks.desk import Desk
 
 if TYPE_CHECKING:
@@ -28,9 +31,9 @@ def desks(folder: Path, storage: Storage) -> Callable[..., Desk]:
         scratch.mkdir()
         values: dict[str, Any] = {
             "source": source,
-            "probe": given.pop("probe", None) or probe(source, scratch),
+            "probe": given.pop("probe", None) or probe(source),
             "scratch": scratch,
-            "ffmpeg": ffmpeg.find(),
+            "ffmpeg": replace(ffmpeg.find(), sandbox=open_sandbox("auto", Limits())),
             "storage": storage,
             "prefix": "media/med_1/task_1",
             "attempt": 1,

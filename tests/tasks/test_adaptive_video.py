@@ -99,7 +99,7 @@ def test_no_frame_is_lost_or_shown_twice_at_any_join(
     container: str, gop: int, rate: str, make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
     source = clips.numbered(5, rate, gop, name=f"numbered.{container}")
-    plan = AdaptiveVideo().plan(AdaptiveVideo().read_options({}), probe(source, tmp_path))
+    plan = AdaptiveVideo().plan(AdaptiveVideo().read_options({}), probe(source))
     assert len(plan) >= 4
     output = do(AdaptiveVideo(), {}, source, make_desk)
     found = numbers(best(output, storage), tmp_path)
@@ -162,7 +162,7 @@ def _showing(playlist: Path, scratch: Path, *arguments: str) -> Probe:
     ffmpeg.run(ffmpeg.find(), copied, making="a copy", scratch=scratch)
     kind = ("-f", "rawvideo") if "-vf" in arguments else ("-f", "s16le")
     decode(together, scratch, *kind)
-    return probe(together, scratch)
+    return probe(together)
 
 
 @pytest.mark.usefixtures("short_chunks")
@@ -200,7 +200,7 @@ def test_players_are_not_told_to_turn_what_is_turned(
     parts = sorted(found, key=_init_first)
     joined = tmp_path / "joined.mp4"
     joined.write_bytes(b"".join(storage.path(part.key).read_bytes() for part in parts))
-    video = probe(joined, tmp_path).video
+    video = probe(joined).video
     assert video is not None
     assert (video.rotation, video.display_width, video.display_height) == (0, 240, 320)
 

@@ -69,7 +69,7 @@ def test_sound_comes_in_the_format_that_was_asked_for(
 ) -> None:
     output = do(Audio(), {"format": format_, "start": 0.5}, clips.plain(), make_desk)
     assert output.main is not None
-    seen = probe(storage.path(output.main.key), tmp_path)
+    seen = probe(storage.path(output.main.key))
     assert seen.audio[0].codec.startswith(codec)
     assert seen.duration_s == pytest.approx(1.5, abs=0.1)
 

@@ -145,7 +145,7 @@ def test_sound_that_is_begun_again_goes_on_from_what_somebody_may_be_listening_t
 ) -> None:
     noise = ("-f", "lavfi", "-i", "anoisesrc=r=48000:a=0.3:c=pink:d=600:seed=1", "-c:a", "pcm_s16le")
     source = clips.make("long_noise.wav", *noise)
-    seen = probe(source, tmp_path)
+    seen = probe(source)
     options = KIND.read_options({})
     (piece,) = KIND.plan(options, seen)
     told: list[dict[str, Any]] = []

@@ -52,7 +52,7 @@ def test_an_animation_as_mp4_is_tiny_silent_and_plays_before_it_is_loaded(
     made = do(kind_named("animation"), {"format": "mp4", "start": 1}, samples.animation_mp4(), make_desk)
     assert made.main is not None
     assert (made.kind, made.type, made.main.name) == ("video", "video/mp4", "preview.mp4")
-    seen = probe(storage.path(made.main.key), tmp_path)
+    seen = probe(storage.path(made.main.key))
     assert seen.video is not None
     assert (seen.video.codec, seen.video.pixel_format, seen.audio) == ("h264", "yuv420p", ())
     assert (seen.video.width, seen.video.height, seen.video.frames) == (480, 270, 75)
@@ -107,7 +107,7 @@ def test_webm_holds_vp9_and_opus(make_desk: Callable[..., Desk], storage: FileSt
     made = do(kind_named("video"), {"format": "webm", "width": 160, "end": 1}, clips.plain(), make_desk)
     file = tmp_path / "a.webm"
     file.write_bytes(bytes_of(storage, made))
-    seen = probe(file, tmp_path)
+    seen = probe(file)
     assert seen.video is not None
     assert (seen.video.codec, seen.video.width, seen.audio[0].codec) == ("vp9", 160, "opus")
     assert made.type == "video/webm"

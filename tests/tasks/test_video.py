@@ -24,7 +24,7 @@ PREVIEW = {"start": 1, "end": 4, "width": 480, "format": "gif"}
 
 def look(output: Output, storage: FileStorage, scratch: Path) -> Probe:
     assert output.main is not None
-    return probe(storage.path(output.main.key), scratch)
+    return probe(storage.path(output.main.key))
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_a_gif_of_minutes_is_refused(tmp_path: Path) -> None:
     long = clips.make("long.mp4", "-f", "lavfi", "-i", "color=s=32x32:r=1:d=90", "-c:v", "libx264")
     kind = Video()
     with pytest.raises(OptionError) as raised:
-        kind.plan(kind.read_options({"format": "gif"}), probe(long, tmp_path))
+        kind.plan(kind.read_options({"format": "gif"}), probe(long))
     assert raised.value.code == "gif_too_long"
 
 

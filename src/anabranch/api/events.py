@@ -10,20 +10,23 @@ from fastapi import Depends, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from anabranch import clock, views
+from anabranch import clock, outbound, views
 from anabranch.api import inputs
-from anabranch.api.context import Paged, Running, caller_of, known_caller, way_on
+from anabranch.api.context import Caller, Paged, Running, caller_of, check_scope, declared, holder_of, way_on
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.app import APP_ID, signing_key
-from anabranch.catalog import media
+from anabranch.catalog import keys, media
 from anabranch.engine import signing
 from anabranch.engine.events import Event
 from anabranch.engine.expressions import holds
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, FinalError
 from anabranch.ids import new_id
 from anabranch.pages import Page
+from anabranch.storage.names import check_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anabranch.app import App
     from anabranch.engine.journal import Run
 
@@ -36,6 +39,7 @@ _FAR = 2**53
 _STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 # Which member of an event's data names a source, for the events that have one.
 _SOURCES = {"video/uploaded": "sourceUrl", "task/created": "input"}
+_IDS = {"video/uploaded": ("mediaId",), "task/created": ("id", "media_id")}
 
 
 class EventBody(BaseModel):
@@ -106,28 +110,44 @@ class Cancellation(BaseModel):
     condition: str | None = Field(None, alias="if", description="CEL over `event`.")
 
 
-def operator(request: fastapi.Request, app: Running) -> None:
-    """Whether who asks has the signing key (as SDKs show it), a key of the API, or a session.
+def operator(*scopes: str) -> Callable[..., Caller]:
+    """What a route for SDKs depends on: who has the signing key (as they show it), or one of these scopes."""
 
-    Raises:
-        Problem: `token_invalid` or `cross_site`.
-    """
-    shown = request.headers.get("authorization", "")
-    key = signing_key(app.settings, app.database)
-    if not signing.knows_key(shown, key) and caller_of(app, request) is None:
-        raise Problem("token_invalid", 401, "Show the signing key (INNGEST_SIGNING_KEY) or a key of the API.")
+    def allowed(request: fastapi.Request, app: Running) -> Caller:
+        shown = request.headers.get("authorization", "")
+        if signing.knows_key(shown, signing_key(app.settings, app.database)):
+            return Caller("signing key", keys.SCOPES["admin"])
+        caller = caller_of(app, request)
+        if caller is None:
+            raise Problem("token_invalid", 401, "Show the signing key (INNGEST_SIGNING_KEY) or a key of the API.")
+        check_scope(caller, *scopes)
+        return caller
+
+    return declared(allowed, scopes)
 
 
-Operator = Annotated[None, Depends(operator)]
+SdkMayRead = Annotated[Caller, Depends(operator("read"))]
+SdkMayWrite = Annotated[Caller, Depends(operator("write"))]
+SdkMayAdminister = Annotated[Caller, Depends(operator("admin"))]
+
+
+def sender(event_key: str, request: fastapi.Request, app: Running) -> Caller:
+    """Who sends events: the holder of the key in the address, which SDKs call the event key."""
+    caller = holder_of(app, request, event_key)
+    if caller is None:
+        raise Problem("token_invalid", 401, "The event key is not a key of the API. Set INNGEST_EVENT_KEY to one.")
+    check_scope(caller, "write")
+    return caller
+
+
+MaySend = Annotated[Caller, Depends(declared(sender, ("write",)))]
 
 
 @router.post("/e/{event_key}", operation_id="sendEvents", response_model=Accepted)
 async def send_events(
-    event_key: str, body: EventBody | Annotated[list[EventBody], Field(max_length=_MOST_EVENTS)], app: Running
+    body: EventBody | Annotated[list[EventBody], Field(max_length=_MOST_EVENTS)], app: Running, _: MaySend
 ) -> JSONResponse:
     """Send one event or many. When this answers they are on the disk, and so are the runs that they start."""
-    if await asyncio.to_thread(known_caller, app, event_key) is None:
-        raise Problem("token_invalid", 401, "The event key is not a key of the API. Set INNGEST_EVENT_KEY to one.")
     given = body if isinstance(body, list) else [body]
     events = [await asyncio.to_thread(_read_event, app, one) for one in given]
     ids = await app.engine.send(events)
@@ -142,7 +162,7 @@ async def send_events(
 def list_events(
     request: fastapi.Request,
     app: Running,
-    _: Operator,
+    _: SdkMayRead,
     name: Annotated[str | None, Query(max_length=256, description="Only events of this name.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(max_length=512, description="The id behind which the page begins.")] = None,
@@ -161,7 +181,7 @@ def list_events(
 
 
 @router.get("/v1/events/{event_id}", operation_id="getEvent", response_model=Found)
-def get_event(event_id: str, app: Running, _: Operator) -> JSONResponse:
+def get_event(event_id: str, app: Running, _: SdkMayRead) -> JSONResponse:
     """One event."""
     event = app.engine.journal.event(event_id)
     if event is None:
@@ -170,7 +190,7 @@ def get_event(event_id: str, app: Running, _: Operator) -> JSONResponse:
 
 
 @router.get("/v1/events/{event_id}/runs", operation_id="getEventRuns", response_model=Found)
-def get_event_runs(event_id: str, app: Running, _: Operator) -> JSONResponse:
+def get_event_runs(event_id: str, app: Running, _: SdkMayRead) -> JSONResponse:
     """The runs that an event has started."""
     return _enveloped([_show(run) for run in app.engine.journal.runs_of_event(event_id)])
 
@@ -179,7 +199,7 @@ def get_event_runs(event_id: str, app: Running, _: Operator) -> JSONResponse:
 def list_runs(
     request: fastapi.Request,
     app: Running,
-    _: Operator,
+    _: SdkMayRead,
     page: Paged,
     status: Annotated[list[str] | None, Query(description="Such as Running; in small letters too.")] = None,
     function: Annotated[
@@ -200,7 +220,7 @@ def list_runs(
 
 
 @router.get("/v1/runs/{run_id}", operation_id="getRun", response_model=Found)
-def get_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
+def get_run(run_id: str, app: Running, _: SdkMayRead) -> JSONResponse:
     """One run, with its steps."""
     run = _find(app, run_id)
     steps = [
@@ -219,7 +239,7 @@ def get_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
 
 
 @router.delete("/v1/runs/{run_id}", operation_id="cancelRun", response_model=Found)
-async def cancel_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
+async def cancel_run(run_id: str, app: Running, _: SdkMayWrite) -> JSONResponse:
     """Cancel a run."""
     run = await asyncio.to_thread(_find, app, run_id)
     if not await app.engine.cancel(run_id):
@@ -228,7 +248,7 @@ async def cancel_run(run_id: str, app: Running, _: Operator) -> JSONResponse:
 
 
 @router.post("/v1/runs/{run_id}/rerun", status_code=201, operation_id="rerun", response_model=Found)
-async def rerun(run_id: str, app: Running, _: Operator, body: Rerun | None = None) -> JSONResponse:
+async def rerun(run_id: str, app: Running, _: SdkMayWrite, body: Rerun | None = None) -> JSONResponse:
     """Do a run again for the same event, from its beginning or from a step."""
     await asyncio.to_thread(_find, app, run_id)
     new = await app.engine.rerun(run_id, body.from_step if body else None)
@@ -238,7 +258,7 @@ async def rerun(run_id: str, app: Running, _: Operator, body: Rerun | None = Non
 
 
 @router.post("/v1/cancellations", status_code=201, operation_id="cancelRuns", response_model=Found)
-async def cancel_runs(body: Cancellation, app: Running, _: Operator) -> JSONResponse:
+async def cancel_runs(body: Cancellation, app: Running, _: SdkMayWrite) -> JSONResponse:
     """Cancel the runs of a function that match."""
     after, before = _moment(body.started_after, 0), _moment(body.started_before, _FAR)
     names = {body.function_id, f"{body.app_id}-{body.function_id}"}
@@ -253,13 +273,13 @@ async def cancel_runs(body: Cancellation, app: Running, _: Operator) -> JSONResp
 
 
 @router.get("/v0/runs/{run_id}/batch", include_in_schema=False)
-def get_batch(run_id: str, app: Running, _: Operator) -> JSONResponse:
+def get_batch(run_id: str, app: Running, _: SdkMayRead) -> JSONResponse:
     """The events of a run, for an SDK that was told to ask for them."""
     return JSONResponse([event.to_dict() for event in app.engine.journal.events_of(_find(app, run_id))])
 
 
 @router.get("/v0/runs/{run_id}/actions", include_in_schema=False)
-def get_actions(run_id: str, app: Running, _: Operator) -> JSONResponse:
+def get_actions(run_id: str, app: Running, _: SdkMayRead) -> JSONResponse:
     """The results of a run's steps, for an SDK that was told to ask for them."""
     _find(app, run_id)
     steps = app.engine.journal.steps(run_id).values()
@@ -267,7 +287,7 @@ def get_actions(run_id: str, app: Running, _: Operator) -> JSONResponse:
 
 
 @router.post("/fn/register", operation_id="registerApp")
-async def register_app(request: fastapi.Request, app: Running, _: Operator) -> JSONResponse:
+async def register_app(request: fastapi.Request, app: Running, _: SdkMayAdminister) -> JSONResponse:
     """Register the functions of an app that an Inngest SDK serves elsewhere. The SDK calls this."""
     try:
         body = await request.json()
@@ -284,7 +304,7 @@ async def register_app(request: fastapi.Request, app: Running, _: Operator) -> J
 
 
 @router.get("/v1/apps", operation_id="listApps", response_model=Found)
-def list_apps(app: Running, _: Operator) -> JSONResponse:
+def list_apps(app: Running, _: SdkMayRead) -> JSONResponse:
     """The apps that have registered, and their functions."""
     return _enveloped(
         [
@@ -302,7 +322,7 @@ def list_apps(app: Running, _: Operator) -> JSONResponse:
 
 
 @router.post("/v1/apps", status_code=201, operation_id="syncApp", response_model=Found)
-async def sync_app(body: AppUrl, app: Running, _: Operator) -> JSONResponse:
+async def sync_app(body: AppUrl, app: Running, _: SdkMayAdminister) -> JSONResponse:
     """Ask an app at an address what functions it has, and register them."""
     inputs.check_web_address(body.url)
     return _enveloped(await app.engine.sync(body.url), 201)
@@ -312,14 +332,29 @@ def _read_event(app: App, given: EventBody) -> Event:
     if given.name.startswith("inngest/"):
         raise Problem("invalid_event", 400, f"{given.name}: names that begin with inngest/ are the engine's own.")
     data = given.data or {}
+    _check_ids(given.name, data)
     source = _SOURCES.get(given.name)
     if source is not None:
+        member = source
         try:
             data = {**data, source: inputs.checked(app, str(data.get(source)))}
+            if data.get("webhook_url"):
+                member = "webhook_url"
+                outbound.check(str(data["webhook_url"]), app.settings.private_networks)
         except AnabranchError as error:
-            raise Problem("invalid_event", 400, f"{given.name}: {source}: {error}") from None
+            raise Problem("invalid_event", 400, f"{given.name}: {member}: {error}") from None
     known: dict[str, Json] = {name: value for name, value in (("id", given.id), ("ts", given.ts)) if value}
     return Event(given.name, data, user=given.user, v=given.v, **known)
+
+
+def _check_ids(name: str, data: dict[str, Json]) -> None:
+    """Those that an event of this server's own functions chooses: they become parts of paths."""
+    for member in _IDS.get(name, ()):
+        try:
+            if data.get(member) is not None:
+                check_id(data[member])
+        except FinalError as error:
+            raise Problem("invalid_event", 400, f"{name}: {member}: {error}") from None
 
 
 def _find(app: App, run_id: str) -> Run:

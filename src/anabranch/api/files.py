@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from anabranch import views
 from anabranch.api import links
 from anabranch.api import tasks as task_routes
-from anabranch.api.context import Caller, Paged, Running, listed
+from anabranch.api.context import MayFollow, MayRead, MayUpload, MayWrite, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.api.uploads import FileView
@@ -52,7 +52,7 @@ class FileRequest(FileChange):
 
 
 @router.post("", status_code=201, operation_id="createFile", response_model=FileView)
-async def create_file(body: FileRequest, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+async def create_file(body: FileRequest, request: fastapi.Request, app: Running, _: MayUpload) -> JSONResponse:
     """Fetch a file and keep it. Its status is `ready` when its bytes are here."""
     task_id = id_for(request, "task")
     order = {"kind": "import", "input": body.url, "media_id": body.media_id, "ref": body.ref}
@@ -74,7 +74,7 @@ async def create_file(body: FileRequest, request: fastapi.Request, app: Running,
 def list_files(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayRead,
     page: Paged,
     media_id: str | None = None,
     kind: Annotated[str | None, Query(description="video, image, audio or text")] = None,
@@ -85,13 +85,13 @@ def list_files(
 
 
 @router.get("/{file_id}", operation_id="getFile", response_model=FileView)
-def get_file(file_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_file(file_id: str, app: Running, _: MayFollow) -> JSONResponse:
     """One file."""
     return JSONResponse(_show(app, _find(app, file_id)))
 
 
 @router.patch("/{file_id}", operation_id="updateFile", response_model=FileView)
-def update_file(file_id: str, body: FileChange, app: Running, _: Caller) -> JSONResponse:
+def update_file(file_id: str, body: FileChange, app: Running, _: MayWrite) -> JSONResponse:
     """Change what you say of a file."""
     _find(app, file_id)
     files.change(app.database, file_id, body.model_dump(exclude_none=True))
@@ -99,7 +99,7 @@ def update_file(file_id: str, body: FileChange, app: Running, _: Caller) -> JSON
 
 
 @router.delete("/{file_id}", operation_id="deleteFile", response_model=task_routes.Deleted)
-def delete_file(file_id: str, app: Running, _: Caller) -> JSONResponse:
+def delete_file(file_id: str, app: Running, _: MayWrite) -> JSONResponse:
     """Remove a file and its bytes."""
     file = _find(app, file_id)
     files.delete(app.database, file_id)

@@ -52,10 +52,11 @@ async def _once(
     app: App = request.app.state.app
     if len(key) > _LONGEST_KEY:
         raise Problem("invalid_request", 422, f"Idempotency-Key has more than {_LONGEST_KEY} characters.")
-    owner = await asyncio.to_thread(caller_of, app, request)
-    if owner is None:
+    caller = await asyncio.to_thread(caller_of, app, request)
+    if caller is None:
         # The route itself says what is wrong with who asks.
         return await handle(request)
+    owner = caller.id
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     fingerprint = hashlib.sha256(asked + await request.body()).hexdigest()
     earlier, claimed_at = await asyncio.to_thread(

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from anabranch.errors import ResourceError
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import fastapi
@@ -28,10 +28,25 @@ if TYPE_CHECKING:
     from anabranch.app import App
 
 Json = Any
+F = TypeVar("F", bound="Callable[..., Any]")
 
 _log = structlog.get_logger(__name__)
 
 _BLOCK_BYTES = 1 << 20
+
+
+def streams(*, but: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Marks a route whose bodies go to the disk as they come, so that they may be larger than others.
+
+    Args:
+        but: content types that it reads whole.
+    """
+
+    def mark(route: F) -> F:
+        route.reads_whole = but  # type: ignore[attr-defined]
+        return route
+
+    return mark
 
 
 def folder(app: App) -> Path:

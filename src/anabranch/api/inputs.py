@@ -1,8 +1,8 @@
 """Inputs: what a client may give as the source of a task, as an address that the workshop can read.
 
-A client gives an address elsewhere, an address of this server's own outputs, or the id of a file. Paths and file
-addresses are for people at the machine, not for the network; what this server may read in buckets, a stranger may only
-where the operator says so.
+A client gives an address elsewhere, an address of this server's own outputs, or the id of a file. What this server may
+read in folders, in buckets and in private networks, a stranger may only where the operator says so. What can be told of
+an address by itself is told here; the rest when it is fetched.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from anabranch import buckets
+from anabranch import buckets, outbound
 from anabranch.api import links
 from anabranch.api.problems import Problem
 from anabranch.catalog import files
 from anabranch.errors import FinalError, SourceError
+from anabranch.media import local_files
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from anabranch.app import App
 
@@ -30,7 +32,7 @@ def address_of(app: App, body: Mapping[str, Json]) -> str:
 
     Raises:
         Problem: `input_missing`, `file_not_found` or `file_not_ready`.
-        SourceError: `unsupported_address`, `source_not_found` or `source_forbidden`.
+        SourceError: as `checked` raises.
     """
     given = body.get("input") or body.get("url") or body.get("file_id")
     if isinstance(given, dict):
@@ -46,13 +48,17 @@ def checked(app: App, address: str) -> str:
     """A source's address that a stranger may have read.
 
     Raises:
-        SourceError: `unsupported_address`, `source_not_found` or `source_forbidden`.
+        SourceError: `unsupported_address`, `source_not_found`, `source_forbidden`, `address_forbidden`, or what is
+            wrong with a file.
     """
     if buckets.is_address(address):
         return _in_bucket(app, address)
+    if app.settings.source_folders and (path := local_files.path_of(address)) is not None:
+        return _in_folder(app, address, path)
     check_web_address(address)
     key = links.own_key(app, address)
     if key is None:
+        outbound.check(address, app.settings.private_networks)
         return address
     try:
         found = app.storage.exists(key)
@@ -94,6 +100,13 @@ def _in_bucket(app: App, address: str) -> str:
             "Whoever runs this server may list it in ANABRANCH_SOURCE_BUCKETS.",
         )
     return address
+
+
+def _in_folder(app: App, address: str, path: Path) -> str:
+    if not path.is_absolute() or _breaks_lines(str(path)):
+        raise SourceError("unsupported_address", f"{address[:200]!r} is no path of a file.", "Begin it with a slash.")
+    local_files.check(path, app.settings.source_folders)
+    return str(path)
 
 
 def _breaks_lines(address: str) -> bool:

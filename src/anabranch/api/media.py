@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from anabranch import clock, engines, views
 from anabranch.api import ingest, inputs, links
 from anabranch.api import tasks as task_routes
-from anabranch.api.context import Caller, Paged, Running, listed
+from anabranch.api.context import MayFollow, MayRead, MayUpload, MayWrite, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, invalid_request, missing_media
 from anabranch.catalog import files, finding, media, plans, tasks
@@ -34,7 +34,9 @@ router = fastapi.APIRouter(tags=["media"], route_class=IdempotentRoute, response
 
 _JSON = "application/json"
 _FORM = "multipart/form-data"
-_LARGEST_FIELD_BYTES = 1 << 20
+# Of a form, beside its file.
+_MOST_PARTS = 100
+_LARGEST_FIELDS_BYTES = 1 << 20
 _AN_HOUR_S = 3600
 # As many as a listing shows at once.
 _MOST_IDS = 100
@@ -193,10 +195,11 @@ _BODIES = {
 
 
 @router.post("/media", status_code=201, operation_id="createMedia", response_model=MediaView, openapi_extra=_BODIES)
+@ingest.streams(but=(_JSON, ""))
 async def create_media(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayUpload,
     filename: Annotated[str, Query(max_length=255, description="Of a raw body.")] = "",
     title: Annotated[str | None, Query(max_length=1000, description="Of a raw body.")] = None,
 ) -> JSONResponse:
@@ -222,7 +225,7 @@ async def create_media(
 def list_media(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayRead,
     page: Paged,
     status: Annotated[list[Literal["waiting", "processing", "ready", "degraded", "failed"]] | None, Query()] = None,
     created_after: Annotated[int | None, Query(ge=0, le=2**53, description="Unix milliseconds.")] = None,
@@ -252,13 +255,13 @@ def list_media(
 
 
 @router.get("/media/{media_id}", operation_id="getMedia", response_model=MediaView)
-def get_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_media(media_id: str, app: Running, _: MayFollow) -> JSONResponse:
     """One media row, with how each of its branches fares."""
     return JSONResponse(_found(app, media_id))
 
 
 @router.get("/media/{media_id}/probe", operation_id="probeMedia", response_model=ProbeView)
-def probe_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
+def probe_media(media_id: str, app: Running, _: MayRead) -> JSONResponse:
     """What is in the source, once somebody has looked."""
     if media.get(app.database, media_id) is None:
         raise missing_media(media_id)
@@ -272,7 +275,7 @@ def probe_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
 
 
 @router.patch("/media/{media_id}", operation_id="updateMedia", response_model=MediaView)
-def update_media(media_id: str, body: MediaDetails, app: Running, _: Caller) -> JSONResponse:
+def update_media(media_id: str, body: MediaDetails, app: Running, _: MayWrite) -> JSONResponse:
     """Change what you say of a media row."""
     _found(app, media_id)
     media.change(app.database, media_id, _details(body))
@@ -280,7 +283,7 @@ def update_media(media_id: str, body: MediaDetails, app: Running, _: Caller) -> 
 
 
 @router.delete("/media/{media_id}", operation_id="deleteMedia", response_model=task_routes.Deleted)
-async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
+async def delete_media(media_id: str, app: Running, _: MayWrite) -> JSONResponse:
     """Remove a media row and all its bytes. What is being done for it is stopped."""
     if not await _remove(app, media_id):
         raise missing_media(media_id)
@@ -288,7 +291,7 @@ async def delete_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
 
 
 @router.post("/media/delete", operation_id="deleteAllMedia", response_model=AllDeleted)
-async def delete_all(body: MediaIds, app: Running, _: Caller) -> JSONResponse:
+async def delete_all(body: MediaIds, app: Running, _: MayWrite) -> JSONResponse:
     """Remove several media rows and all their bytes. Doing it twice is fine."""
     told: dict[str, list[str]] = {"deleted": [], "missing": []}
     for media_id in dict.fromkeys(body.ids):
@@ -298,7 +301,7 @@ async def delete_all(body: MediaIds, app: Running, _: Caller) -> JSONResponse:
 
 @router.post("/media/{media_id}/links", operation_id="linkMedia", response_model=Links)
 def link_media(
-    media_id: str, app: Running, _: Caller, expires_in: Annotated[int, Query(ge=1, le=366 * 24 * 3600)] = _AN_HOUR_S
+    media_id: str, app: Running, _: MayWrite, expires_in: Annotated[int, Query(ge=1, le=366 * 24 * 3600)] = _AN_HOUR_S
 ) -> JSONResponse:
     """Signed addresses of all that a media row has, for a number of seconds."""
     record = media.record(app.database, media_id)
@@ -441,9 +444,9 @@ async def _receive_form(app: App, request: fastapi.Request, path: Path) -> tuple
     fields: dict[str, bytearray] = {}
     name, kind, part = "", "application/octet-stream", None
     arrival = ingest.Arrival(path, app.settings.max_upload_bytes)
-    seen_file = False
+    seen_file, said_bytes = False, 0
     try:
-        with multipart.PushMultipartParser(options.get("boundary", "")) as parser:
+        with multipart.PushMultipartParser(options.get("boundary", ""), max_segment_count=_MOST_PARTS) as parser:
             async for block in request.stream():
                 for event in parser.parse(block):
                     if isinstance(event, multipart.MultipartSegment):
@@ -454,10 +457,10 @@ async def _receive_form(app: App, request: fastapi.Request, path: Path) -> tuple
                     elif event and part is not None and part.filename is not None:
                         await arrival.take(bytes(event))
                     elif event and part is not None:
-                        field = fields.setdefault(part.name, bytearray())
-                        field += event
-                        if len(field) > _LARGEST_FIELD_BYTES:
-                            raise Problem("too_large", 413, f"The field {part.name!r} has more than a mebibyte.")
+                        said_bytes += len(event)
+                        if said_bytes > _LARGEST_FIELDS_BYTES:
+                            raise Problem("too_large", 413, "The fields beside the file have more than a mebibyte.")
+                        fields.setdefault(part.name, bytearray()).extend(event)
     except multipart.MultipartError as error:
         raise Problem("invalid_form", 400, f"The form cannot be read: {error}. It was probably cut short.") from error
     if not seen_file:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastapi
 import sqlalchemy as sa
+import structlog
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from anabranch.app import App
 
 Json = Any
+_log = structlog.get_logger(__name__)
 
 router = fastapi.APIRouter(tags=["operations"], responses=RESPONSES)
 
@@ -40,7 +42,9 @@ async def ready(app: Running) -> JSONResponse:
     try:
         await asyncio.to_thread(_ask, app)
     except sa.exc.SQLAlchemyError as error:
-        raise Problem("database_failed", 503, f"The database does not answer: {error}.", retryable=True) from None
+        # Everybody may ask this, and where the database is and as whom is not everybody's.
+        _log.warning("database is away", error=str(error)[:300])
+        raise Problem("database_failed", 503, "The database does not answer.", retryable=True) from None
     free = shutil.disk_usage(app.settings.home).free
     if free < KEPT_FREE_BYTES:
         raise Problem("disk_full", 503, f"{free >> 20} MiB are free at {app.settings.home}.", retryable=True)

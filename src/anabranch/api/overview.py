@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from anabranch import clock, doctor, workers
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import MayAdminister, MayRead, Running
 from anabranch.api.problems import RESPONSES
 from anabranch.catalog import overview
 from anabranch.errors import AnabranchError
@@ -142,7 +142,7 @@ class Stored:
 
 
 @router.get("/overview", operation_id="getOverview", response_model=OverviewView)
-def get_overview(request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+def get_overview(request: fastapi.Request, app: Running, _: MayRead) -> JSONResponse:
     """What waits, what is being done and by whom, what fails, and how fast it goes; all of it counted from rows."""
     queue = overview.queue(app.database)
     disk = shutil.disk_usage(app.settings.home)
@@ -165,7 +165,7 @@ def get_overview(request: fastapi.Request, app: Running, _: Caller) -> JSONRespo
 
 
 @router.get("/doctor", operation_id="examine", response_model=list[FindingView])
-def examine(app: Running, _: Caller) -> JSONResponse:
+def examine(app: Running, _: MayAdminister) -> JSONResponse:
     """Whether ffmpeg, the speech model, disk, database and storage are as they should be, and what to do if not."""
     return JSONResponse([vars(finding) for finding in doctor.examine(app.settings)])
 

@@ -114,7 +114,6 @@ def register(api: fastapi.FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(SQLAlchemyError, _database)
-    api.add_exception_handler(Exception, _unexpected)
 
 
 async def _problem(request: fastapi.Request, error: Exception) -> JSONResponse:
@@ -162,12 +161,13 @@ async def _database(request: fastapi.Request, error: Exception) -> JSONResponse:
     elif is_out_of_order(error):
         message = f"The database cannot be read or written: {words(error)}. Nothing was changed; ask again later."
     else:
-        return await _unexpected(request, error)
+        return unexpected(request, error)
     _log.warning("database is away", path=request.url.path, error=str(error)[:300])
     return _answer(request, Problem("database_failed", 503, message, retryable=True, headers={"retry-after": "1"}))
 
 
-async def _unexpected(request: fastapi.Request, error: Exception) -> JSONResponse:
+def unexpected(request: fastapi.Request, error: Exception) -> JSONResponse:
+    """The answer to what nobody has thought of."""
     _log.error("request broke", path=request.url.path, exc_info=error)
     message = f"{type(error).__name__}. This is a mistake of ours; please report it with the request id."
     return _answer(request, Problem("internal_error", 500, message, retryable=True))

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from anabranch.api import tasks as task_routes
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import MayWrite, Running
 from anabranch.api.idempotency import IdempotentRoute
 from anabranch.api.media import MediaIds, MediaView, show
 from anabranch.api.problems import RESPONSES, Problem, missing_media
@@ -45,7 +45,7 @@ async def retry_branch(
     media_id: str,
     name: str,
     app: Running,
-    _: Caller,
+    _: MayWrite,
     piece: Annotated[
         str | None,
         Query(
@@ -64,7 +64,7 @@ async def retry_branch(
 
 
 @router.post("/media/{media_id}/branches/{name}/cancel", operation_id="cancelBranch", response_model=MediaView)
-async def cancel_branch(media_id: str, name: str, app: Running, _: Caller) -> JSONResponse:
+async def cancel_branch(media_id: str, name: str, app: Running, _: MayWrite) -> JSONResponse:
     """End a branch that is not wanted: its encode is stopped and what it wrote is removed. The others go on."""
     _check_branch(name)
     task = await asyncio.to_thread(_newest, app, media_id, name)
@@ -73,7 +73,7 @@ async def cancel_branch(media_id: str, name: str, app: Running, _: Caller) -> JS
 
 
 @router.post("/media/{media_id}/retry", operation_id="retryMedia", response_model=Retried)
-async def retry_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
+async def retry_media(media_id: str, app: Running, _: MayWrite) -> JSONResponse:
     """Do all branches of a media row again that have failed."""
     names = await asyncio.to_thread(_failed_branches, app, media_id)
     if names:
@@ -84,7 +84,7 @@ async def retry_media(media_id: str, app: Running, _: Caller) -> JSONResponse:
 @router.post("/media/retry", operation_id="retryAllMedia", response_model=AllRetried)
 async def retry_all(
     app: Running,
-    _: Caller,
+    _: MayWrite,
     body: MediaIds | None = None,
     status: Annotated[list[Literal["degraded", "failed"]] | None, Query()] = None,
     branch: Annotated[str | None, Query(description="Only this branch.")] = None,

@@ -9,7 +9,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import MayRead, Running
 from anabranch.api.problems import RESPONSES
 from anabranch.catalog import transcripts
 
@@ -44,7 +44,7 @@ class FoundView(BaseModel):
 @router.get("/search", operation_id="search", response_model=FoundView)
 def search(
     app: Running,
-    _: Caller,
+    _: MayRead,
     q: Annotated[str, Query(max_length=1000, description='Words, "a phrase", the beginning of a word and a star.')],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     offset: Annotated[int, Query(ge=0, le=10_000)] = 0,

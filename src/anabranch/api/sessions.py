@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
-from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 import fastapi
@@ -14,7 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch.api import cookies
-from anabranch.api.context import Caller, Running, check_site
+from anabranch.api.context import Known, Running, address_of, check_site, key_of
+from anabranch.api.limits import Guesses
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.catalog import keys
 
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 Json = Any
 
 router = fastapi.APIRouter(tags=["sessions"], responses=RESPONSES)
-
-# Wrong passwords from one address before it has to wait, and for how long they count. A person who errs does not
-# notice; whoever tries a list gets through twenty a minute.
-_MOST_WRONG = 10
-_COUNTED_S = 30.0
-_MOST_ADDRESSES = 10_000
 
 
 class SessionRequest(BaseModel):
@@ -48,34 +41,8 @@ class SessionView(BaseModel):
 
     caller: str = Field(description="The id of the key, `password`, or `anybody` where all may come in.")
     name: str | None = Field(description="Of the key.")
+    scopes: list[str] = Field(description="What is allowed: read, upload, write, admin.")
     expiresAt: int | None = Field(description="Unix milliseconds; null for who sends a key.")  # noqa: N815
-
-
-class Guesses:
-    """Counts wrong passwords by the address that they come from."""
-
-    def __init__(self) -> None:
-        self._wrong: dict[str, deque[float]] = defaultdict(deque)
-
-    def check(self, address: str) -> None:
-        """Whether an address may guess.
-
-        Raises:
-            Problem: `too_many_attempts`.
-        """
-        wrong = self._wrong.get(address)
-        while wrong and wrong[0] < time.monotonic() - _COUNTED_S:
-            wrong.popleft()
-        if wrong and len(wrong) >= _MOST_WRONG:
-            wait_s = max(1, round(wrong[0] + _COUNTED_S - time.monotonic()))
-            message = f"Too many wrong passwords came from this address. Wait {wait_s} s, or sign in with a key."
-            raise Problem("too_many_attempts", 429, message, headers={"retry-after": str(wait_s)}, retryable=True)
-
-    def note(self, address: str) -> None:
-        """Count a wrong one."""
-        if len(self._wrong) >= _MOST_ADDRESSES:
-            self._wrong.clear()
-        self._wrong[address].append(time.monotonic())
 
 
 def _own_page(app: Running, request: fastapi.Request) -> None:
@@ -93,12 +60,13 @@ def begin_session(body: SessionRequest, request: fastapi.Request, app: Running) 
 
 
 @router.get("/session", operation_id="getSession", response_model=SessionView)
-def get_session(request: fastapi.Request, app: Running, caller: Caller) -> JSONResponse:
+def get_session(request: fastapi.Request, app: Running, caller: Known) -> JSONResponse:
     """Who is signed in, or 401."""
-    key = keys.get(app.database, caller)
+    key = keys.get(app.database, caller.id)
     cookie = request.cookies.get(cookies.NAME)
-    by_cookie = cookie is not None and cookies.holder(app, cookie) == caller
-    shown: dict[str, Json] = {"caller": caller, "name": key.name if key else None}
+    by_cookie = cookie is not None and cookies.holder(app, cookie) == caller.id
+    scopes = [scope for scope in keys.SCOPES if scope in caller.may]
+    shown: dict[str, Json] = {"caller": caller.id, "name": key.name if key else None, "scopes": scopes}
     return JSONResponse({**shown, "expiresAt": cookies.ends_at(cookie) if cookie and by_cookie else None})
 
 
@@ -121,15 +89,15 @@ def sign_in(app: App, request: fastapi.Request, *, key: str | None, password: st
     if (key is None) == (password is None):
         raise Problem("invalid_request", 422, "Sign in with `key` or with `password`, one of them.")
     if key is not None:
-        found = keys.find(app.database, key.strip())
+        found = key_of(app, request, key.strip())
         if found is None:
             raise Problem("token_invalid", 401, "The key is unknown or was revoked. `anabranch keys list`.")
         return found.id
-    guesses: Guesses = request.app.state.guesses
-    address = request.client.host if request.client else ""
-    guesses.check(address)
+    guesses: Guesses = request.app.state.password_guesses
+    # Every one is a guess, the right one too: whoever knows it can wait, and nothing is told of it meanwhile.
+    guesses.check(address_of(request))
     if app.settings.password is None or not _same(password or "", app.settings.password.get_secret_value()):
-        guesses.note(address)
+        guesses.was_wrong(address_of(request))
         raise Problem("password_wrong", 401, "It is not the password, or none is set (ANABRANCH_PASSWORD).")
     return cookies.PASSWORD
 

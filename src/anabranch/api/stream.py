@@ -15,7 +15,7 @@ from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
 from anabranch import clock
-from anabranch.api.context import Caller, Running, caller_of
+from anabranch.api.context import MayFollow, MayRead, Running, is_still_known
 from anabranch.api.media import show
 from anabranch.api.problems import RESPONSES, missing_media
 from anabranch.catalog import changes, media
@@ -47,7 +47,7 @@ async def stream_media(
     media_id: str,
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayFollow,
     last_event_id: _LastEventId = None,
     since: _Since = None,
 ) -> StreamingResponse:
@@ -61,7 +61,7 @@ async def stream_media(
 async def stream_all(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayRead,
     last_event_id: _LastEventId = None,
     since: _Since = None,
     progress: Annotated[bool, Query(description="Tell also the whole status of each row as it changes.")] = False,
@@ -142,7 +142,7 @@ async def _follow(
     while True:
         if time.monotonic() - asked_at > _ASK_AGAIN_S:
             # A key that was revoked, or a session that has ended, opens nothing any more: what is open closes.
-            if await asyncio.to_thread(caller_of, app, request) is None:
+            if not await asyncio.to_thread(is_still_known, app, request):
                 return
             asked_at = time.monotonic()
         # The status first: it may then be older than the changes that are told, and never tells what they have not.

@@ -10,9 +10,9 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from anabranch import views
+from anabranch import outbound, views
 from anabranch.api import inputs, links
-from anabranch.api.context import Caller, Paged, Running, listed
+from anabranch.api.context import MayFollow, MayRead, MayUpload, MayWrite, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute, id_for
 from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import files, media, tasks
@@ -129,14 +129,14 @@ class Deleted(BaseModel):
 
 
 @router.post("/tasks", status_code=201, operation_id="createTask", response_model=TaskView)
-async def create_task(body: TaskRequest, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+async def create_task(body: TaskRequest, request: fastapi.Request, app: Running, _: MayUpload) -> JSONResponse:
     """Have a task done. It answers at once; ask for the task until its status is `completed` or `failed`."""
     task = await create(app, body.model_dump(exclude_none=True), id_for(request, "task"))
     return JSONResponse(_shown(app, task, views.task(task, generation(request))), 201)
 
 
 @router.post("/jobs", status_code=201, operation_id="createJob", response_model=TaskView, tags=["jobs"])
-async def create_job(body: TaskRequest, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+async def create_job(body: TaskRequest, request: fastapi.Request, app: Running, _: MayUpload) -> JSONResponse:
     """The same as a task, in the words of the newer API."""
     task = await create(app, body.model_dump(exclude_none=True), id_for(request, "task"))
     return JSONResponse(_shown(app, task, views.job(task)), 201)
@@ -146,7 +146,7 @@ async def create_job(body: TaskRequest, request: fastapi.Request, app: Running, 
 def list_tasks(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayRead,
     page: Paged,
     kind: Annotated[list[str] | None, Query()] = None,
     status: Annotated[list[str] | None, Query(description="In the words of any generation.")] = None,
@@ -166,7 +166,7 @@ def list_tasks(
 def list_jobs(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayRead,
     page: Paged,
     kind: Annotated[list[str] | None, Query()] = None,
     status: Annotated[list[str] | None, Query()] = None,
@@ -179,28 +179,28 @@ def list_jobs(
 
 
 @router.get("/tasks/{task_id}", operation_id="getTask", response_model=TaskView)
-def get_task(task_id: str, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+def get_task(task_id: str, request: fastapi.Request, app: Running, _: MayFollow) -> JSONResponse:
     """One task."""
     task = find(app, task_id)
     return JSONResponse(_shown(app, task, views.task(task, generation(request))))
 
 
 @router.get("/jobs/{job_id}", operation_id="getJob", response_model=TaskView, tags=["jobs"])
-def get_job(job_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_job(job_id: str, app: Running, _: MayFollow) -> JSONResponse:
     """One job."""
     task = find(app, job_id)
     return JSONResponse(_shown(app, task, views.job(task)))
 
 
 @router.post("/tasks/{task_id}/cancel", operation_id="cancelTask", response_model=TaskView)
-async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: Caller) -> JSONResponse:
+async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: MayWrite) -> JSONResponse:
     """End a task that is not wanted any more: its encode is stopped and what it wrote is removed."""
     task = await end(app, await asyncio.to_thread(find, app, task_id))
     return JSONResponse(_shown(app, task, views.task(task, generation(request))))
 
 
 @router.delete("/tasks/{task_id}", operation_id="deleteTask", response_model=Deleted)
-async def delete_task(task_id: str, app: Running, _: Caller) -> JSONResponse:
+async def delete_task(task_id: str, app: Running, _: MayWrite) -> JSONResponse:
     """Forget a task and remove its output. One that has not ended is cancelled first."""
     task = await asyncio.to_thread(find, app, task_id)
     await delete(app, task)
@@ -217,8 +217,11 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
     kind = kind_named(body["kind"])
     kind.read_options(options)
     webhook_url = body.get("webhook_url")
-    if webhook_url is not None and not webhook_url.lower().startswith(("http://", "https://")):
-        raise OptionError("invalid_option", f"webhook_url {webhook_url[:200]!r} is no address.", "Give http or https.")
+    if webhook_url is not None:
+        if not webhook_url.lower().startswith(("http://", "https://")):
+            said = f"webhook_url {webhook_url[:200]!r} is no address."
+            raise OptionError("invalid_option", said, "Give http or https.")
+        outbound.check(webhook_url, app.settings.private_networks)
     media_id = body.get("media_id")
     address = await asyncio.to_thread(inputs.address_of, app, body)
     if media_id is not None and await asyncio.to_thread(media.get, app.database, media_id) is None:

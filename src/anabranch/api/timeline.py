@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from anabranch import clock
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import MayRead, Running
 from anabranch.api.media import retries
 from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.api.tasks import find
@@ -93,7 +93,7 @@ class AttemptLogView(AttemptView):
 
 
 @router.get("/media/{media_id}/timeline", operation_id="getTimeline", response_model=TimelineView)
-def get_timeline(media_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_timeline(media_id: str, app: Running, _: MayRead) -> JSONResponse:
     """How each branch is and was done."""
     if media.get(app.database, media_id) is None:
         raise missing_media(media_id)
@@ -114,7 +114,7 @@ def get_timeline(media_id: str, app: Running, _: Caller) -> JSONResponse:
 
 @router.get("/tasks/{task_id}/attempts/{piece}/{attempt}", operation_id="getAttempt", response_model=AttemptLogView)
 def get_attempt(
-    task_id: str, piece: str, attempt: Annotated[int, Path(ge=1, le=2**31 - 1)], app: Running, _: Caller
+    task_id: str, piece: str, attempt: Annotated[int, Path(ge=1, le=2**31 - 1)], app: Running, _: MayRead
 ) -> JSONResponse:
     """One attempt: the commands that were run, to be pasted, and their last words. Of a running one, so far."""
     task = find(app, task_id)

@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 
 from anabranch import clock, views
 from anabranch.api import ingest, links
-from anabranch.api.context import Caller, Running
+from anabranch.api.context import MayUpload, Running, check_scope
 from anabranch.api.problems import RESPONSES, Problem, missing_media
 from anabranch.catalog import files, media, uploads
 from anabranch.errors import AnabranchError
@@ -96,8 +96,8 @@ class FileView(BaseModel):
 
 
 @router.post("/signatures", status_code=201, operation_id="createSignature", response_model=SignatureView)
-def create_signature(body: SignatureRequest, app: Running, _: Caller) -> JSONResponse:
-    """An address to PUT a new upload to, or to read a file at, for whoever holds it."""
+def create_signature(body: SignatureRequest, app: Running, caller: MayUpload) -> JSONResponse:
+    """An address to PUT a new upload to, or (scope `write`) to read a file at, for whoever holds it."""
     expiry = body.expiry if body.expiry is not None else clock.now_ms() // 1000 + 3600
     if not clock.now_ms() // 1000 < expiry < _LARGEST_INTEGER:
         raise Problem("invalid_request", 422, "expiry: give Unix seconds in the future.")
@@ -107,6 +107,8 @@ def create_signature(body: SignatureRequest, app: Running, _: Caller) -> JSONRes
         url = links.upload_link(app, media_id, body.filename, expiry)
         signature = url.rpartition("signature=")[2]
     else:
+        # It opens for others what this caller may see, for longer than the caller's key may live.
+        check_scope(caller, "write")
         file = files.named(app.database, body.folder, body.filename)
         if file is None or file.key is None:
             raise Problem("file_not_found", 404, f"There is no file {body.filename!r} in folder {body.folder!r}.")
@@ -118,6 +120,7 @@ def create_signature(body: SignatureRequest, app: Running, _: Caller) -> JSONRes
 
 
 @router.put("/uploads/direct/{media_id}/{filename}", operation_id="putUpload", response_model=FileView)
+@ingest.streams()
 async def put_upload(
     media_id: str,
     filename: str,
@@ -155,7 +158,8 @@ def describe_uploads(app: Running) -> Response:
 
 
 @router.post("/uploads", operation_id="createUpload", status_code=201, response_class=Response)
-async def create_upload(request: fastapi.Request, app: Running, _: Caller) -> Response:
+@ingest.streams()
+async def create_upload(request: fastapi.Request, app: Running, _: MayUpload) -> Response:
     """Begin an upload in parts. Its address, in `Location`, is a secret: whoever has it may go on with the upload."""
     _check_version(request)
     size = _integer(request, "upload-length")
@@ -196,6 +200,7 @@ async def head_upload(upload_id: str, request: fastapi.Request, app: Running) ->
 
 
 @router.patch("/uploads/{upload_id}", operation_id="patchUpload", status_code=204, response_class=Response)
+@ingest.streams()
 async def patch_upload(upload_id: str, request: fastapi.Request, app: Running) -> Response:
     """The next part of an upload. The last one starts the processing."""
     _check_version(request)

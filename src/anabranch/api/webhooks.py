@@ -10,8 +10,8 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anabranch import views
-from anabranch.api.context import Caller, Paged, Running, listed
+from anabranch import outbound, views
+from anabranch.api.context import MayAdminister, Paged, Running, listed
 from anabranch.api.idempotency import IdempotentRoute
 from anabranch.api.problems import RESPONSES, Problem
 from anabranch.api.tasks import Deleted
@@ -92,35 +92,38 @@ class Replayed(BaseModel):
 
 
 @router.post("/endpoints", status_code=201, operation_id="createEndpoint", response_model=EndpointView)
-async def create_endpoint(body: EndpointRequest, app: Running, _: Caller) -> JSONResponse:
+async def create_endpoint(body: EndpointRequest, app: Running, _: MayAdminister) -> JSONResponse:
     """Have an address told. Its secret is shown whole here, and never again."""
+    outbound.check(body.url, app.settings.private_networks)
     endpoint = await asyncio.to_thread(webhooks.create_endpoint, app.database, body.url, body.topics)
     return JSONResponse({**_show(endpoint), "secret": endpoint.secret}, 201)
 
 
 @router.get("/endpoints", operation_id="listEndpoints", response_model=list[EndpointView])
-def list_endpoints(request: fastapi.Request, app: Running, _: Caller, page: Paged) -> JSONResponse:
+def list_endpoints(request: fastapi.Request, app: Running, _: MayAdminister, page: Paged) -> JSONResponse:
     """The endpoints."""
     found = webhooks.list_endpoints(app.database, page)
     return listed(request, [_show(one) for one in found.rows], page, has_more=found.has_more)
 
 
 @router.get("/endpoints/{endpoint_id}", operation_id="getEndpoint", response_model=EndpointView)
-def get_endpoint(endpoint_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_endpoint(endpoint_id: str, app: Running, _: MayAdminister) -> JSONResponse:
     """One endpoint."""
     return JSONResponse(_show(_find(app, endpoint_id)))
 
 
 @router.patch("/endpoints/{endpoint_id}", operation_id="updateEndpoint", response_model=EndpointView)
-def update_endpoint(endpoint_id: str, body: EndpointChange, app: Running, _: Caller) -> JSONResponse:
+def update_endpoint(endpoint_id: str, body: EndpointChange, app: Running, _: MayAdminister) -> JSONResponse:
     """Change an endpoint, pause it, or make one active again that had answered 410."""
     _find(app, endpoint_id)
+    if body.url is not None:
+        outbound.check(body.url, app.settings.private_networks)
     webhooks.change_endpoint(app.database, endpoint_id, body.model_dump(exclude_none=True))
     return JSONResponse(_show(_find(app, endpoint_id)))
 
 
 @router.delete("/endpoints/{endpoint_id}", operation_id="deleteEndpoint", response_model=Deleted)
-def delete_endpoint(endpoint_id: str, app: Running, _: Caller) -> JSONResponse:
+def delete_endpoint(endpoint_id: str, app: Running, _: MayAdminister) -> JSONResponse:
     """Tell it nothing any more; what was on its way is dropped."""
     _find(app, endpoint_id)
     webhooks.delete_endpoint(app.database, endpoint_id)
@@ -131,7 +134,7 @@ def delete_endpoint(endpoint_id: str, app: Running, _: Caller) -> JSONResponse:
 async def replay_endpoint(
     endpoint_id: str,
     app: Running,
-    _: Caller,
+    _: MayAdminister,
     since: Annotated[int, Query(ge=0, le=2**53, description="Unix milliseconds.")],
 ) -> JSONResponse:
     """Tell it again all that it was told of since a time."""
@@ -145,7 +148,7 @@ async def replay_endpoint(
 def list_deliveries(
     request: fastapi.Request,
     app: Running,
-    _: Caller,
+    _: MayAdminister,
     page: Paged,
     endpoint_id: str | None = None,
     status: Annotated[Literal["pending", "delivered", "failed", "dropped"] | None, Query()] = None,
@@ -156,13 +159,13 @@ def list_deliveries(
 
 
 @router.get("/deliveries/{delivery_id}", operation_id="getDelivery", response_model=DeliveryView)
-def get_delivery(delivery_id: str, app: Running, _: Caller) -> JSONResponse:
+def get_delivery(delivery_id: str, app: Running, _: MayAdminister) -> JSONResponse:
     """One delivery, with every attempt."""
     return JSONResponse(_show_delivery(app, _find_delivery(app, delivery_id)))
 
 
 @router.post("/deliveries/{delivery_id}/replay", operation_id="replayDelivery", response_model=Replayed)
-async def replay_delivery(delivery_id: str, app: Running, _: Caller) -> JSONResponse:
+async def replay_delivery(delivery_id: str, app: Running, _: MayAdminister) -> JSONResponse:
     """Tell it again, as a delivery of its own."""
     await asyncio.to_thread(_find_delivery, app, delivery_id)
     count = await asyncio.to_thread(webhooks.replay, app.database, delivery_id=delivery_id)

@@ -1,4 +1,4 @@
-"""Keys: who may call the API, and the secrets that this installation made for itself."""
+"""Keys: who may call the API, for what, and the secrets that this installation made for itself."""
 
 from __future__ import annotations
 
@@ -15,31 +15,53 @@ from anabranch.database import insert_once
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+# What a key may, from the least on; beside each all that it may then.
+SCOPES: dict[str, frozenset[str]] = {
+    "read": frozenset({"read"}),
+    "upload": frozenset({"upload"}),
+    "write": frozenset({"read", "upload", "write"}),
+    "admin": frozenset({"read", "upload", "write", "admin"}),
+}
 # How often the time of the last use is written; a write for each request would be the most of it.
 _USE_EVERY_MS = 60_000
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the API. The key itself is shown once and then known by its hash alone."""
+    """A key of the API. The key itself is shown once and then known by its hash alone.
+
+    Attributes:
+        scopes: those that it was given.
+        requests_per_minute: how many requests it may make; None for as many as the settings say.
+    """
 
     id: str
     name: str
     prefix: str
+    scopes: list[str]
+    requests_per_minute: int | None
     created_at: int
     last_used_at: int | None
     revoked_at: int | None
 
 
-def create(database: sa.Engine, name: str) -> tuple[Key, str]:
+def create(
+    database: sa.Engine, name: str, scopes: Iterable[str] = ("admin",), requests_per_minute: int | None = None
+) -> tuple[Key, str]:
     """A new key, and its text, which cannot be had again."""
     text = f"ab_live_{random.token_hex(16)}"
-    key = Key(new_id("key"), name, text[:12], clock.now_ms(), None, None)
+    given = [scope for scope in SCOPES if scope in scopes]
+    key = Key(new_id("key"), name, text[:12], given, requests_per_minute, clock.now_ms(), None, None)
     with database.begin() as connection:
         connection.execute(api_keys.insert().values(hash=_hash(text), **vars(key)))
     return key, text
+
+
+def all_of(scopes: Iterable[str]) -> frozenset[str]:
+    """All that these scopes allow. One that is not known, as of a later version, allows nothing."""
+    return frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in scopes))
 
 
 def find(database: sa.Engine, text: str) -> Key | None:

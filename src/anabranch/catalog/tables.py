@@ -259,6 +259,10 @@ api_keys = sa.Table(
     sa.Column("prefix", sa.Text, nullable=False),
     # SHA-256; a key has 128 random bits, so there is nothing to guess and nothing to salt
     sa.Column("hash", sa.Text, nullable=False, unique=True),
+    # what it may; those of before there were any may do everything
+    sa.Column("scopes", sa.JSON, nullable=False, server_default='["admin"]'),
+    # null for as many as the settings say
+    sa.Column("requests_per_minute", sa.Integer),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("last_used_at", Timestamp),
     sa.Column("revoked_at", Timestamp),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 keys_cli = typer.Typer(help="Keys of the API, and the signing key of functions.", no_args_is_help=True)
+
+
+class Scope(StrEnum):
+    """What a key may."""
+
+    read = "read"
+    upload = "upload"
+    write = "write"
+    admin = "admin"
 
 
 def serve(
@@ -44,13 +54,25 @@ def serve(
 
 @keys_cli.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="What it is for, for people.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="What it is for, for people.")],
+    scopes: Annotated[
+        list[Scope] | None,
+        typer.Option("--scope", help="What it may: read, upload, write (both, and changes) or admin. May be repeated."),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        # The most is the settings', which are not read for every command.
+        typer.Option(min=1, max=100_000, help="How many it may make; without it as many as the server's settings say."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a key of the API and print it, this once."""
+    """Make a key of the API and print it, this once. Without a scope it may do everything."""
     from anabranch.catalog import keys
 
     with _database() as database:
-        key, text = keys.create(database, name)
+        key, text = keys.create(database, name, scopes or ["admin"], requests_per_minute)
+    if not scopes:
+        print("It may do everything. --scope read, upload or write makes one that may less.", file=sys.stderr)
     if as_json:
         output.print_json({**vars(key), "key": text})
     else:
@@ -67,10 +89,12 @@ def list_keys(as_json: AsJson = False) -> None:
     if as_json:
         output.print_json([vars(key) for key in found])
         return
-    table = output.table("id", "name", "begins with", "made", "last used", "revoked", gives_way=["name"])
+    names = ("id", "name", "begins with", "may", "a minute", "made", "last used", "revoked")
+    table = output.table(*names, gives_way=["name"])
     for key in found:
         moments = [output.when(moment) for moment in (key.created_at, key.last_used_at, key.revoked_at)]
-        table.add_row(key.id, output.words(key.name), key.prefix, *moments)
+        most = "" if key.requests_per_minute is None else str(key.requests_per_minute)
+        table.add_row(key.id, output.words(key.name), key.prefix, ", ".join(key.scopes), most, *moments)
     output.show(table)
 
 

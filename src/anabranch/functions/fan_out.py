@@ -14,7 +14,9 @@ import inngest
 from anabranch.catalog import media, tasks
 from anabranch.catalog.branches import BRANCHES
 from anabranch.database import persist
+from anabranch.errors import FinalError
 from anabranch.functions.process_task import read_order
+from anabranch.storage.names import check_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -172,6 +174,10 @@ def _read(data: Mapping[str, Json]) -> _Upload:
             "video/uploaded needs mediaId and sourceUrl in its data, both strings; "
             f"it came with {', '.join(sorted(data)) or 'nothing'}."
         )
+    try:
+        check_id(media_id)
+    except FinalError as error:
+        raise inngest.NonRetriableError(str(error)) from None
     names: Any = data.get("branches") or [branch.step_id for branch in BRANCHES]
     branches = tuple(branch for branch in BRANCHES if branch.step_id in names)
     again: Any = data.get("again")

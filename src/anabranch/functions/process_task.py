@@ -13,6 +13,7 @@ from anabranch import clock
 from anabranch.catalog.tasks import Task
 from anabranch.errors import FinalError
 from anabranch.functions import remote_task
+from anabranch.storage.names import check_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -95,6 +96,7 @@ def create(
     )
     async def process_task(ctx: inngest.Context) -> dict[str, Json]:
         order = read_order(ctx.event.data, ctx.run_id)
+        _check_ids(order)
         if elsewhere is not None and elsewhere.takes(order.kind):
             return await remote_task.do(ctx, order, elsewhere, announce)
         again: Any = ctx.event.data.get("again")
@@ -179,6 +181,15 @@ def read_order(data: Mapping[str, Json], run_id: str) -> Task:
         webhook_url=data.get("webhook_url"),
         run_id=run_id or None,
     )
+
+
+def _check_ids(order: Task) -> None:
+    """Ids become parts of paths, and whoever sends events chooses them."""
+    try:
+        for one in filter(None, (order.id, order.media_id)):
+            check_id(one)
+    except FinalError as error:
+        raise inngest.NonRetriableError(str(error)) from None
 
 
 async def _perform(orders: Orders, order: Task, stretch: Stretch) -> dict[str, Json]:

@@ -12,13 +12,16 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.errors import AnabranchError, EncodeError, ResourceError, SetupError
+from anabranch.errors import AnabranchError, EncodeError, ResourceError, SetupError, SourceError
 from anabranch.media import process
+from anabranch.media.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +46,7 @@ class Ffmpeg:
         filters: names of the filters it was built with.
         nice: how far its runs give way to whoever else wants the processor, up to 19.
         tape: told what it is run with and what it says, or None.
+        sandbox: where it is run.
     """
 
     path: Path
@@ -52,6 +56,7 @@ class Ffmpeg:
     filters: frozenset[str]
     nice: int = 0
     tape: process.Tape | None = None
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     def needs_encoder(self, name: str, purpose: str) -> None:
         """Raise `encoder_missing` unless this ffmpeg was built with the encoder."""
@@ -152,23 +157,25 @@ def run(
         ffmpeg: the binary to use.
         arguments: everything from the first input to the last output.
         making: what is being made, for the error: "rendition 720p, chunk 3".
-        scratch: an existing folder for the log.
+        scratch: an existing folder, where the outputs are. In a sandbox there is nothing else in reach but the inputs.
         on_progress: called about twice a second while it works.
         cancel: set it to kill the encode.
         stall_s: seconds without progress after which it is killed.
 
     Raises:
         EncodeError: `encode_failed` with ffmpeg's last words and the command.
-        ResourceError: `disk_full` when there was no room for the output; `process_stalled`.
+        SourceError: `output_too_large`, more than may be written to one file.
+        ResourceError: `disk_full` when there was no room for the output; `out_of_memory`, `process_stalled` or
+            `process_timeout`.
         Cancelled: `cancel` was set.
     """
     # -progress gives machine-readable lines; -nostats keeps the log free of the human ones.
     argv = [str(ffmpeg.path), "-hide_banner", "-nostdin", "-y", "-v", "warning", "-nostats"]
-    argv += ["-progress", "pipe:1", "-stats_period", "0.5", *arguments]
-    log_path = scratch / "ffmpeg.log"
+    argv += ["-progress", "pipe:1", "-stats_period", "0.5", *_bounded(arguments, ffmpeg.sandbox)]
+    inputs = tuple(Path(given) for option, given in pairwise(arguments) if option == "-i")
     finished = process.run(
         argv,
-        log_path=log_path,
+        sandbox=ffmpeg.sandbox.letting(reads=(ffmpeg.path, *inputs), writes=(scratch,)),
         on_line=_progress_reader(on_progress),
         cancel=cancel,
         stall_s=stall_s,
@@ -176,8 +183,16 @@ def run(
         tape=ffmpeg.tape,
     )
     if finished.returncode != 0:
-        raise _failure(argv, finished, making)
+        raise _failure(argv, finished, making, ffmpeg.sandbox)
     return finished
+
+
+def _bounded(arguments: Sequence[str], sandbox: Sandbox) -> list[str]:
+    """The arguments, with a bound for each input on the size of its pictures: it may change after the first one."""
+    bounded: list[str] = []
+    for argument in arguments:
+        bounded += ["-max_pixels", str(sandbox.limits.pixels), argument] if argument == "-i" else [argument]
+    return bounded
 
 
 def _progress_reader(on_progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
@@ -206,7 +221,7 @@ def _number(text: str | None) -> float:
         return 0.0
 
 
-def _failure(argv: Sequence[str], finished: process.Finished, making: str) -> AnabranchError:
+def _failure(argv: Sequence[str], finished: process.Finished, making: str, sandbox: Sandbox) -> AnabranchError:
     words = [line for line in finished.log.splitlines() if line.strip()]
     last = words[-1] if words else "nothing"
     if os.strerror(errno.ENOSPC) in finished.log:
@@ -214,6 +229,19 @@ def _failure(argv: Sequence[str], finished: process.Finished, making: str) -> An
             "disk_full",
             f"The disk filled up while making {making}.",
             "Free some space; the step is tried again.",
+        )
+    if finished.returncode == -signal.SIGXFSZ:
+        return SourceError(
+            "output_too_large",
+            f"Making {making} took more than the {sandbox.limits.output_bytes:,} bytes that a file may have.",
+            "Ask for less of it or for a lower quality, or raise ANABRANCH_MAX_OUTPUT_BYTES.",
+        )
+    if os.strerror(errno.ENOMEM) in finished.log or finished.returncode == -signal.SIGKILL:
+        return ResourceError(
+            "out_of_memory",
+            f"Making {making} took more memory than there was, or than the {sandbox.limits.memory_bytes >> 20:,} MiB "
+            "that ffmpeg may have.",
+            "It is tried again; ask for smaller pictures, or raise ANABRANCH_MAX_MEMORY_BYTES.",
         )
     how = f"exited {finished.returncode}" if finished.returncode > 0 else f"was killed by signal {-finished.returncode}"
     return EncodeError(

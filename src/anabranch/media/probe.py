@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.errors import ResourceError, SourceError
 from anabranch.media import process
+from anabranch.media.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,30 +163,32 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def probe(path: Path, scratch: Path, cancel: process.CancelToken | None = None) -> Probe:
+def probe(path: Path, sandbox: Sandbox | None = None, cancel: process.CancelToken | None = None) -> Probe:
     """Look what is in the file at `path`.
 
     Args:
         path: a local file, as `source.fetch` gives it.
-        scratch: an existing folder for the child's log.
+        sandbox: where it is looked at, with the limits on what is taken; those that are usual when None.
         cancel: set it to stop.
 
     Raises:
         SourceError: `not_media` (also for playlists, scripts and still images), `truncated` (its index is
-            missing), `no_tracks` or `probe_crashed`.
-        ResourceError: `process_killed`, somebody else ended the child; `process_stalled`.
+            missing), `no_tracks`, `probe_crashed`, or beyond a limit: `duration_too_long`, `picture_too_large`,
+            `frame_rate_too_high` or `too_many_streams`.
+        ResourceError: `out_of_memory`, `process_stalled` or `process_timeout`.
     """
+    sandbox = sandbox or Sandbox()
     said: list[str] = []
     # -I keeps the child from importing what lies in the current folder.
-    argv = [sys.executable, "-I", "-m", "anabranch.media.probe_child", str(path)]
-    finished = process.run(argv, log_path=scratch / "probe.log", on_line=said.append, cancel=cancel, stall_s=60)
+    argv = [sys.executable, "-I", "-m", "anabranch.media.probe_child", str(path), json.dumps(sandbox.limits.to_dict())]
+    finished = process.run(argv, sandbox=sandbox.letting(reads=(path,)), on_line=said.append, cancel=cancel, stall_s=60)
     answer = json.loads(said[-1]) if said and said[-1].startswith("{") else {}
     if "error" in answer:
         raise SourceError(**answer["error"])
     if finished.returncode == -signal.SIGKILL:
         # No file does that: a decoder that breaks ends by other signals.
         raise ResourceError(
-            "process_killed",
+            "out_of_memory",
             f"What read {path.name} was killed from outside, as the kernel does when memory runs out.",
             "The step is tried again. If it stays so, give the machine more memory or lower ANABRANCH_CPU_SLOTS.",
         )

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 
+from anabranch.limits import Limits
+
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
@@ -40,6 +42,8 @@ _RATES = tuple(
 # More frames a second than a display shows cost time and bits, and nobody sees them.
 _MAX_RATE = Fraction(60)
 _MIN_RATE = Fraction(1)
+# The most that any codec of sound has is some 400 a second.
+_MOST_PACKETS_A_SECOND = 1000
 # As long as the segments that will be made of it.
 _PEAK_S = 6
 _COLOR_RANGES = {1: "tv", 2: "pc"}
@@ -69,22 +73,32 @@ class _Seen:
 
 
 def main() -> None:
-    """Probe the file that is named on the command line."""
+    """Probe the file that is named on the command line, within the limits that follow it."""
+    path, limits = Path(sys.argv[1]), Limits(**json.loads(sys.argv[2]))
     try:
-        answer = _probe(Path(sys.argv[1]))
+        answer = _probe(path, limits)
     except Unusable as unusable:
         code, message, hint = unusable.args
         answer = {"error": {"code": code, "message": message, "hint": hint}}
     print(json.dumps(answer), flush=True)
 
 
-def _probe(path: Path) -> dict[str, Any]:
+def _probe(path: Path, limits: Limits) -> dict[str, Any]:
     with _open(path) as container:
+        if len(container.streams) > limits.streams:
+            raise Unusable(
+                "too_many_streams",
+                *_beyond(path, f"has {len(container.streams)} streams", str(limits.streams), "STREAMS"),
+            )
         video = _main_video(container)
         audio = [stream for stream in container.streams.audio if stream.codec_context is not None]
-        seen, damaged = _read_packets(container, [stream for stream in (video, *audio) if stream is not None])
+        if video is not None:
+            _check_size(path, video.width, video.height, limits)
+        seen, damaged = _read_packets(
+            path, container, [stream for stream in (video, *audio) if stream is not None], limits
+        )
         zero_s = Fraction(container.start_time or 0, av.time_base)
-        shown = _describe_video(path, video, seen[video.index], zero_s) if video is not None else None
+        shown = _describe_video(path, video, seen[video.index], zero_s, limits) if video is not None else None
         if shown is None and video is not None:
             damaged = damaged or seen[video.index].frames > 0
         sounding = [stream for stream in audio if seen[stream.index].frames]
@@ -97,11 +111,12 @@ def _probe(path: Path) -> dict[str, Any]:
             f"{path.name} has neither pictures nor sound that can be read.",
             "Its tracks are empty or in a format that is not known; export it again as MP4.",
         )
-    ends = [track["end_s"] for track in ([shown] if shown else []) + heard]
+    duration_s = max(track["end_s"] for track in ([shown] if shown else []) + heard)
+    _check_duration(path, duration_s, limits)
     return {
         "format": format_name,
         "zero_s": float(zero_s),
-        "duration_s": max(ends),
+        "duration_s": duration_s,
         "size_bytes": path.stat().st_size,
         "video": shown,
         "audio": heard,
@@ -132,6 +147,24 @@ def _why_not(path: Path, error: av.error.FFmpegError) -> Unusable:
     )
 
 
+def _beyond(path: Path, what: str, most: str, setting: str) -> tuple[str, str]:
+    """What is said of a file that is beyond a limit, and what to do about it."""
+    said = f"{path.name} {what}; {most} are taken here at the most."
+    return said, f"Whoever runs this server may raise ANABRANCH_MAX_{setting}."
+
+
+def _check_size(path: Path, width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.pixels:
+        what = f"has pictures of {width}x{height}, {width * height:,} pixels"
+        raise Unusable("picture_too_large", *_beyond(path, what, f"{limits.pixels:,}", "PIXELS"))
+
+
+def _check_duration(path: Path, duration_s: float, limits: Limits) -> None:
+    if duration_s > limits.duration_s:
+        what = f"lasts {duration_s:,.0f} seconds"
+        raise Unusable("duration_too_long", *_beyond(path, what, f"{limits.duration_s:,.0f}", "DURATION_S"))
+
+
 def _main_video(container: InputContainer) -> VideoStream | None:
     """The track people mean: not a cover picture, the default one, else the largest."""
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -145,7 +178,9 @@ def _main_video(container: InputContainer) -> VideoStream | None:
     return found[0] if found else None
 
 
-def _read_packets(container: InputContainer, streams: list[Any]) -> tuple[dict[int, _Seen], bool]:
+def _read_packets(
+    path: Path, container: InputContainer, streams: list[Any], limits: Limits
+) -> tuple[dict[int, _Seen], bool]:
     seen = {stream.index: _Seen() for stream in streams}
     damaged = False
     last_sign = time.monotonic()
@@ -166,7 +201,12 @@ def _read_packets(container: InputContainer, streams: list[Any]) -> tuple[dict[i
         pts = packet.pts if packet.pts is not None else packet.dts
         if packet.size == 0 or pts is None or packet.is_discard:
             continue
-        _note(seen[packet.stream.index], packet, pts)
+        track = seen[packet.stream.index]
+        _note(track, packet, pts)
+        # What is noted of each takes memory, and there is no end to what a file can claim.
+        if track.frames > _MOST_PACKETS_A_SECOND * limits.duration_s:
+            most = f"{_MOST_PACKETS_A_SECOND * limits.duration_s:,.0f}"
+            raise Unusable("frame_rate_too_high", *_beyond(path, "has more packets in a track", most, "DURATION_S"))
     return seen, damaged
 
 
@@ -185,13 +225,18 @@ def _note(track: _Seen, packet: Any, pts: int) -> None:
             track.closed = False
 
 
-def _describe_video(path: Path, stream: VideoStream, seen: _Seen, zero_s: Fraction) -> dict[str, Any] | None:
-    frame = _first_frame(path, stream.index)
+def _describe_video(
+    path: Path, stream: VideoStream, seen: _Seen, zero_s: Fraction, limits: Limits
+) -> dict[str, Any] | None:
+    frame = _first_frame(path, stream.index, limits)
     if frame is None or seen.start is None:
         return None
+    # A decoder may know better than the container.
+    _check_size(path, frame.width, frame.height, limits)
     context = stream.codec_context
     base = stream.time_base or Fraction(1, av.time_base)
     rate, variable = _frame_rate(sorted(seen.pts), base, stream)
+    _check_rate(path, seen, base, limits)
     end = max(seen.end, max(seen.pts) + round(1 / rate / base))
     ratio = _pixel_ratio(stream)
     rotation, mirrored = _orientation(frame)
@@ -226,6 +271,14 @@ def _describe_video(path: Path, stream: VideoStream, seen: _Seen, zero_s: Fracti
     }
 
 
+def _check_rate(path: Path, seen: _Seen, base: Fraction, limits: Limits) -> None:
+    seconds = (max(seen.pts) - min(seen.pts)) * base
+    # Of a few frames nobody can say how fast they come.
+    if seen.frames > limits.frame_rate and seen.frames > limits.frame_rate * seconds:
+        what = f"has {seen.frames:,} pictures in {float(seconds):.2f} seconds"
+        raise Unusable("frame_rate_too_high", *_beyond(path, what, f"{limits.frame_rate} a second", "FRAME_RATE"))
+
+
 def _peak_kbps(seen: _Seen, base: Fraction) -> float:
     """The largest bit rate of any stretch of `_PEAK_S` seconds, or of the whole when it is shorter."""
     ticks = max(1, round(_PEAK_S / base))
@@ -240,10 +293,11 @@ def _peak_kbps(seen: _Seen, base: Fraction) -> float:
     return most * 8 / 1000 / float(min(ticks, max(1, seen.end - packets[0][0])) * base)
 
 
-def _first_frame(path: Path, index: int) -> VideoFrame | None:
+def _first_frame(path: Path, index: int, limits: Limits) -> VideoFrame | None:
     """The first picture that can be decoded, or None."""
     with av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace") as container:
         stream = container.streams[index]
+        stream.codec_context.options = {"max_pixels": str(limits.pixels)}
         try:
             return next((frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame)), None)
         except av.error.FFmpegError:

@@ -1,8 +1,9 @@
 """Process: the one place that starts a child process (ffmpeg, the probe, the speech model).
 
-A child gets its own process group, an almost empty environment, no standard input, and a death signal: when this
-process is killed, however suddenly, its children are killed with it. A child that shows no sign of work for
-`stall_s` seconds is killed too. Signs of work are lines on its standard output.
+A child gets its own process group, an almost empty environment, no standard input, no way to more rights, and a death
+signal: when this process is killed, however suddenly, its children are killed with it. A child that shows no sign of
+work for `stall_s` seconds is killed too. Signs of work are lines on its standard output. Of what it says on its
+standard error the end is kept, so that no disk fills up with it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from anabranch.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+    from anabranch.media.sandbox import Sandbox
+
+# prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PRCTL = _LIBC.prctl
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -60,6 +64,22 @@ class CancelToken:
         return self._event.is_set()
 
 
+class Words:
+    """The end of what a child says on its standard error."""
+
+    def __init__(self) -> None:
+        self._heard = b""
+
+    def hear(self, data: bytes) -> None:
+        """Take what it says next."""
+        self._heard = (self._heard + data)[-_TAPED_CHARACTERS:]
+
+    @property
+    def last(self) -> str:
+        """Its last 16 KiB, decoded leniently."""
+        return self._heard.decode("utf-8", "replace")
+
+
 class Tape:
     """What was run for a piece of work, and its last words. Bounded, whatever is run and however much it says.
 
@@ -71,10 +91,10 @@ class Tape:
         self._folder = folder
         self._commands: tuple[str, ...] = ()
         self._said = ""
-        self._running: Path | None = None
+        self._running: Words | None = None
 
-    def begin(self, argv: Sequence[str], log_path: Path) -> None:
-        """Note that a command was started, and where its words go."""
+    def begin(self, argv: Sequence[str], words: Words) -> None:
+        """Note that a command was started, and where its words are heard."""
         command = shlex.join([part.replace(f"{self._folder}/", "") for part in argv])
         kept, length = [command[:_TAPED_CHARACTERS]], len(command)
         for earlier in reversed(self._commands):
@@ -83,7 +103,7 @@ class Tape:
                 break
             kept.append(earlier)
         self._commands = tuple(reversed(kept))
-        self._running = log_path
+        self._running = words
 
     def end(self, name: str, log: str, status: int, wall_s: float) -> None:
         """Note how it ended, and its last words."""
@@ -101,12 +121,8 @@ class Tape:
     @property
     def log(self) -> str:
         """The last words so far."""
-        running, said = self._running, ""
-        if running is not None:
-            # It may end, and its folder be gone, at any moment.
-            with contextlib.suppress(OSError):
-                said = _tail(running)
-        return f"{self._said}{said}"[-_TAPED_CHARACTERS:]
+        running = self._running
+        return f"{self._said}{running.last if running else ''}"[-_TAPED_CHARACTERS:]
 
 
 @dataclass(frozen=True)
@@ -129,102 +145,135 @@ class Finished:
 def run(
     argv: Sequence[str],
     *,
-    log_path: Path,
-    on_line: Callable[[str], None] | None = None,
+    sandbox: Sandbox,
+    on_line: Callable[[str], None] = lambda _line: None,
     env: Mapping[str, str] | None = None,
     stall_s: float = 300.0,
     cancel: CancelToken | None = None,
     nice: int = 0,
     tape: Tape | None = None,
 ) -> Finished:
-    """Run `argv` to its end, handing each line of its standard output to `on_line`.
+    """Run `argv` in a sandbox to its end, handing each line of its standard output to `on_line`.
 
-    Standard error goes to the file at `log_path`. `nice`, up to 19, is how far it gives way to whoever else wants the
-    processor. `tape` is told what was run and what it said.
+    `nice`, up to 19, is how far it gives way to whoever else wants the processor. `tape` is told what was run and what
+    it said.
 
     Raises:
         Cancelled: `cancel` was set; the child is gone.
-        ResourceError: `process_stalled`, no line came for `stall_s` seconds; the child is gone.
+        ResourceError: `process_stalled`, no line came for `stall_s` seconds, or `process_timeout`, it ran for longer
+            than it may; the child is gone.
     """
     started = time.monotonic()
-    with log_path.open("wb") as log:
-        child = _spawner.submit(_spawn, argv, log, dict(env or {}), nice).result()
+    child = _spawner.submit(_spawn, argv, sandbox, dict(env or {}), nice).result()
+    words = Words()
     if tape is not None:
-        tape.begin(argv, log_path)
+        tape.begin(argv, words)
     try:
-        _pump(child, on_line, stall_s, cancel)
+        _pump(child, words, on_line, _Patience(argv, stall_s, sandbox.limits.child_s, cancel))
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    except BaseException as error:
+    except BaseException:
         _kill(child)
-        if isinstance(error, TimeoutError):
-            raise ResourceError(
-                "process_stalled",
-                f"{argv[0]} showed no progress for {stall_s:.0f} s and was stopped.",
-                f"The command, to try by hand: {shlex.join(argv)}",
-            ) from None
         raise
     finally:
-        if child.stdout:
-            child.stdout.close()
+        for pipe in (child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
         if tape is not None:
-            tape.end(argv[0], _tail(log_path), child.returncode, time.monotonic() - started)
+            tape.end(argv[0], words.last, child.returncode, time.monotonic() - started)
     return Finished(
         returncode=child.returncode,
-        log=_tail(log_path),
+        log=words.last,
         cpu_s=usage.ru_utime + usage.ru_stime,
         wall_s=time.monotonic() - started,
     )
 
 
-def _spawn(argv: Sequence[str], log: IO[bytes], env: dict[str, str], nice: int) -> subprocess.Popen[bytes]:
+def _spawn(argv: Sequence[str], sandbox: Sandbox, env: dict[str, str], nice: int) -> subprocess.Popen[bytes]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env={"LC_ALL": "C.UTF-8", **kept, **env},
-        # A group, to be killed as one. Not a session: Linux gives each session an equal share of the processor
-        # (autogroup) and compares niceness within it only.
-        process_group=0,
-        preexec_fn=functools.partial(_begin, nice),  # two system calls on functions looked up beforehand
-    )
+    with sandbox.entrance() as enter:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"LC_ALL": "C.UTF-8", **kept, **env},
+            # A group, to be killed as one. Not a session: Linux gives each session an equal share of the processor
+            # (autogroup) and compares niceness within it only.
+            process_group=0,
+            preexec_fn=functools.partial(_begin, nice, enter),  # system calls on functions looked up beforehand
+        )
 
 
-def _begin(nice: int) -> None:
+def _begin(nice: int, enter: Callable[[], None]) -> None:
     _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _PRCTL(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.nice(nice)
+    enter()
 
 
-def _pump(
-    child: subprocess.Popen[bytes],
-    on_line: Callable[[str], None] | None,
-    stall_s: float,
-    cancel: CancelToken | None,
-) -> None:
+class _Patience:
+    """How long a child may go on.
+
+    Args:
+        argv: what it runs.
+        stall_s: for how long it may show no sign of work.
+        most_s: for how long it may run.
+        cancel: set when nobody wants the work any more.
+    """
+
+    def __init__(self, argv: Sequence[str], stall_s: float, most_s: float, cancel: CancelToken | None) -> None:
+        self._argv = argv
+        self._stall_s = stall_s
+        self._most_s = most_s
+        self._cancel = cancel
+        self._started = self._last_sign = time.monotonic()
+
+    def note(self) -> None:
+        """Note that it works."""
+        self._last_sign = time.monotonic()
+
+    def check(self) -> None:
+        """Whether it may go on.
+
+        Raises:
+            Cancelled: the work is not wanted.
+            ResourceError: `process_stalled` or `process_timeout`.
+        """
+        if self._cancel is not None and self._cancel.cancelled:
+            raise Cancelled
+        now = time.monotonic()
+        by_hand = f"The command, to try by hand: {shlex.join(self._argv)}"
+        if now - self._last_sign > self._stall_s:
+            why = f"{self._argv[0]} showed no progress for {self._stall_s:.0f} s and was stopped."
+            raise ResourceError("process_stalled", why, by_hand)
+        if now - self._started > self._most_s:
+            why = f"{self._argv[0]} ran for longer than the {self._most_s:.0f} s that it may and was stopped."
+            raise ResourceError("process_timeout", why, by_hand)
+
+
+def _pump(child: subprocess.Popen[bytes], words: Words, on_line: Callable[[str], None], patience: _Patience) -> None:
     assert child.stdout is not None
-    descriptor = child.stdout.fileno()
-    last_sign = time.monotonic()
+    assert child.stderr is not None
+    said, logged = child.stdout.fileno(), child.stderr.fileno()
     rest = b""
     with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while True:
-            if cancel is not None and cancel.cancelled:
-                raise Cancelled
+        selector.register(said, selectors.EVENT_READ)
+        selector.register(logged, selectors.EVENT_READ)
+        while selector.get_map():
+            patience.check()
             # Half a second bounds how long a cancelled child goes on.
-            if not selector.select(timeout=0.5):
-                if time.monotonic() - last_sign > stall_s:
-                    raise TimeoutError
-                continue
-            data = os.read(descriptor, 65536)
-            if not data:
-                return
-            last_sign = time.monotonic()
-            *lines, rest = (rest + data).split(b"\n")
-            if on_line is not None:
-                for line in lines:
-                    on_line(line.decode("utf-8", "replace"))
+            for key, _ in selector.select(timeout=0.5):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fd)
+                elif key.fd == logged:
+                    words.hear(data)
+                else:
+                    patience.note()
+                    *lines, rest = (rest + data).split(b"\n")
+                    for line in lines:
+                        on_line(line.decode("utf-8", "replace"))
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -233,10 +282,3 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child.pid, 0)
     child.returncode = -signal.SIGKILL
-
-
-def _tail(path: Path, size: int = 16384) -> str:
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - size))
-        return file.read().decode("utf-8", "replace")

@@ -1,4 +1,7 @@
-"""Source: a local file for an address. Local files are used where they are; others are fetched once."""
+"""Source: a local file for an address. Local files are used where they are; others are fetched once.
+
+What is fetched is bounded whatever answers: in size, in time, in redirects, and in what may be asked at all.
+"""
 
 from __future__ import annotations
 
@@ -6,92 +9,99 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-from pathlib import Path
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import obstore
 
-from anabranch import buckets
+from anabranch import buckets, outbound
 from anabranch.errors import ResourceError, SourceError
+from anabranch.media import local_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from anabranch.errors import AnabranchError
+    from anabranch.outbound import Network
 
 _MAX_REDIRECTS = 5
-_TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+_BLOCK_BYTES = 1 << 20
+# Some stores keep how a file was once uploaded as if it were how it is encoded; its bytes are its own.
+_PLAIN = ("", "identity", "aws-chunked")
 
 
-def fetch(address: str, folder: Path, timeout: httpx2.Timeout = _TIMEOUT, endpoint: str | None = None) -> Path:
+@dataclass(frozen=True)
+class Terms:
+    """What may be fetched, and what that may take.
+
+    Attributes:
+        networks: which private networks may be asked, beside the public internet.
+        folders: which folders files may be read from; with `/` all of this machine's are, where they are.
+        largest_bytes: how large what is fetched may be.
+        within_s: how long it may take until all of it has come.
+        timeout: limits on connecting, and on each wait for more bytes.
+        endpoint: where the object store is, when it is none of its makers' own.
+    """
+
+    networks: tuple[Network, ...] = ()
+    folders: tuple[Path, ...] = ()
+    largest_bytes: int = 50_000_000_000
+    within_s: float = 7200.0
+    timeout: httpx2.Timeout = field(default_factory=lambda: httpx2.Timeout(30.0, connect=10.0))
+    endpoint: str | None = None
+
+
+def fetch(address: str, folder: Path, terms: Terms) -> Path:
     """The source at `address` as a local file.
 
     Args:
         address: a path, a file, http or https URL, or an object's address such as `s3://bucket/film.mp4`.
-        folder: where downloads are kept; several callers may ask for the same one at once.
-        timeout: limits on connecting, and on each wait for more bytes.
-        endpoint: where the object store is, when it is none of its makers' own.
+        folder: where what is fetched is kept; several callers may ask for the same one at once.
+        terms: what may be fetched.
 
     Raises:
         SourceError: `source_missing`, `source_unreadable`, `empty_file`, `source_not_found`, `source_forbidden`,
-            `source_refused` or `unsupported_address`.
+            `address_forbidden`, `source_refused`, `source_too_large`, `source_too_slow` or `unsupported_address`.
         ResourceError: `source_unreachable`, `source_timeout`, `source_truncated` or `disk_full`.
     """
     scheme = urlsplit(address).scheme.lower()
     if scheme in ("http", "https"):
-        return _download(address, folder, lambda partial: _receive(address, partial, timeout))
+        return _fetched(address, folder, lambda partial: _download(address, partial, terms))
     if scheme in buckets.SCHEMES:
-        return _download(address, folder, lambda partial: _read(address, partial, timeout, endpoint))
-    if scheme == "file":
-        return _local(Path(unquote(urlsplit(address).path)))
-    if "://" in address:
+        return _fetched(address, folder, lambda partial: _read(address, partial, terms))
+    path = local_files.path_of(address)
+    if path is None:
         raise SourceError(
             "unsupported_address",
             f"{address} cannot be fetched: {scheme} is not taken.",
             "Give a path, http or https, or s3, gs or az.",
         )
-    return _local(Path(address))
+    if local_files.are_all(terms.folders):
+        return local_files.in_place(path)
+    return _fetched(address, folder, lambda partial: _take(path, partial, terms))
 
 
 def forget(address: str, folder: Path) -> None:
-    """Remove what was downloaded for an address. A local file is its owner's and stays."""
-    if urlsplit(address).scheme.lower() in ("http", "https", *buckets.SCHEMES):
-        _place(address, folder).unlink(missing_ok=True)
-
-
-def _local(path: Path) -> Path:
-    if not path.exists():
-        raise SourceError("source_missing", f"There is no file {path}.", "Check the path.")
-    if not path.is_file():
-        raise SourceError("source_unreadable", f"{path} is not a file.", "Give the path of one media file.")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise SourceError(
-            "source_unreadable", f"{path} cannot be read: {error.strerror}.", "Give a file that this user may read."
-        ) from error
-    if empty:
-        raise _empty(str(path))
-    return path.absolute()
-
-
-def _empty(name: str) -> SourceError:
-    return SourceError("empty_file", f"{name} has no bytes.", "The upload was probably cut short; repeat it.")
+    """Remove what was fetched for an address. A local file that was used where it is stays."""
+    _place(address, folder).unlink(missing_ok=True)
 
 
 def _place(address: str, folder: Path) -> Path:
     return folder / hashlib.sha256(address.encode()).hexdigest()[:32]
 
 
-def _download(address: str, folder: Path, receive: Callable[[Path], None]) -> Path:
+def _fetched(address: str, folder: Path, receive: Callable[[Path], None]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     place = _place(address, folder)
     partial = place.with_suffix(".partial")
     with _alone(place.with_suffix(".lock")):
         if not place.exists():
+            # One that a killed process left may be a link to somebody's file.
+            partial.unlink(missing_ok=True)
             try:
                 receive(partial)
                 partial.replace(place)
@@ -108,40 +118,50 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _receive(address: str, partial: Path, timeout: httpx2.Timeout) -> None:
+def _download(address: str, partial: Path, terms: Terms) -> None:
+    shown = _shown(address)
+    clock = _Clock(shown, terms.within_s)
     try:
-        # A proxy of the environment would fetch with other rights than this machine has.
-        with (
-            httpx2.Client(
-                timeout=timeout, follow_redirects=True, max_redirects=_MAX_REDIRECTS, trust_env=False
-            ) as client,
-            client.stream("GET", address, headers={"accept-encoding": "identity"}) as response,
-        ):
-            _check_status(address, response.status_code)
-            _write(address, response, partial)
+        with outbound.client(terms.networks, terms.within_s, terms.timeout) as client:
+            request = client.build_request("GET", address, headers={"accept-encoding": "identity"})
+            for _ in range(_MAX_REDIRECTS + 1):
+                # A redirect's own body is not read: nobody says how large it is.
+                with contextlib.closing(client.send(request, stream=True)) as response:
+                    if response.next_request is None:
+                        _check_answer(shown, response, terms)
+                        _receive(shown, response, partial, terms)
+                        return
+                    request = response.next_request
+        _refuse(shown, f"redirected more than {_MAX_REDIRECTS} times")
     except httpx2.TimeoutException:
+        clock.check()
         raise ResourceError(
             "source_timeout",
-            f"{address} did not answer in time.",
+            f"{shown} did not answer in time.",
             "It is tried again; check that the server is up.",
         ) from None
-    except httpx2.TooManyRedirects:
-        _refuse(address, f"redirected more than {_MAX_REDIRECTS} times")
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        _refuse(address, str(error))
+        _refuse(shown, str(error))
     except httpx2.RemoteProtocolError as error:
         raise ResourceError(
-            "source_truncated", f"{address} ended early: {error}.", "It is tried again from the start."
+            "source_truncated", f"{shown} ended early: {error}.", "It is tried again from the start."
         ) from error
     except httpx2.HTTPError as error:
         raise ResourceError(
             "source_unreachable",
-            f"{address} cannot be reached: {error}.",
+            f"{shown} cannot be reached: {error}.",
             "It is tried again; check the host name.",
         ) from error
 
 
-def _read(address: str, partial: Path, timeout: httpx2.Timeout, endpoint: str | None) -> None:
+def _shown(address: str) -> str:
+    """An address as it may be logged and told: a password or a signature in it is for the server that it names."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def _read(address: str, partial: Path, terms: Terms) -> None:
     """Read an object with this machine's own rights."""
     try:
         place = buckets.place_of(address)
@@ -149,14 +169,62 @@ def _read(address: str, partial: Path, timeout: httpx2.Timeout, endpoint: str | 
             raise ValueError(f"{address} names a bucket and no object in it")
     except ValueError as error:
         raise SourceError("unsupported_address", f"{error}.", "Name the bucket and the key.") from None
-    patience = buckets.Patience(connect_s=timeout.connect or 10, stalled_s=timeout.read or 60)
+    patience = buckets.Patience(connect_s=terms.timeout.connect or 10, stalled_s=terms.timeout.read or 60)
+    clock = _Clock(address, terms.within_s)
     try:
-        bucket = buckets.open_bucket(place, endpoint, patience)
+        bucket = buckets.open_bucket(place, terms.endpoint, patience)
         size_bytes = obstore.head(bucket, place.path)["size"]
-        _save(address, buckets.blocks(bucket, place.path, 0, size_bytes), partial)
+        _check_size(address, size_bytes, terms)
+        _save(address, clock.each(buckets.blocks(bucket, place.path, 0, size_bytes)), partial, terms)
     except buckets.ERRORS as error:
         raise _told(address, buckets.trouble(error)) from error
     _check_whole(address, partial.stat().st_size, size_bytes)
+
+
+def _take(path: Path, partial: Path, terms: Terms) -> None:
+    """Take a file of this machine as it is now: what is checked is what is used."""
+    with local_files.held(path, terms.folders) as way:
+        _check_size(str(path), way.stat().st_size, terms)
+        if not local_files.link(way, partial):
+            with way.open("rb") as file:
+                _save(str(path), iter(lambda: file.read(_BLOCK_BYTES), b""), partial, terms)
+
+
+class _Clock:
+    """Tells when fetching has taken too long.
+
+    Args:
+        address: what is fetched.
+        within_s: how long that may take, from now on.
+    """
+
+    def __init__(self, address: str, within_s: float) -> None:
+        self._address = address
+        self._within_s = within_s
+        self._until = time.monotonic() + within_s
+
+    def check(self) -> None:
+        """Go on, unless the time has passed.
+
+        Raises:
+            SourceError: `source_too_slow`.
+        """
+        if time.monotonic() >= self._until:
+            raise SourceError(
+                "source_too_slow",
+                f"{self._address} had not come as a whole after {self._within_s:g} s.",
+                "Put it where it can be read faster, or give sources longer with ANABRANCH_SOURCE_TIMEOUT_S.",
+            )
+
+    def each(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The blocks, as long as they come in time.
+
+        Raises:
+            SourceError: `source_too_slow`.
+        """
+        for block in blocks:
+            yield block
+            self.check()
 
 
 def _told(address: str, trouble: buckets.Trouble) -> AnabranchError:
@@ -166,6 +234,31 @@ def _told(address: str, trouble: buckets.Trouble) -> AnabranchError:
     if trouble.kind == "refused":
         return SourceError("source_forbidden", said, trouble.advice)
     return ResourceError("source_unreachable", said, trouble.advice)
+
+
+def _check_answer(address: str, response: httpx2.Response, terms: Terms) -> None:
+    _check_status(address, response.status_code)
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _PLAIN:
+        # A few bytes of it could unpack to any number.
+        _refuse(address, f"it is packed with {encoding[:40]}, which was not asked for")
+    promised = _promised(response)
+    if promised is not None:
+        _check_size(address, promised, terms)
+
+
+def _promised(response: httpx2.Response) -> int | None:
+    promised = response.headers.get("content-length")
+    return None if promised is None else int(promised)
+
+
+def _check_size(address: str, size_bytes: int, terms: Terms) -> None:
+    if size_bytes > terms.largest_bytes:
+        raise SourceError(
+            "source_too_large",
+            f"{address} has more than the {terms.largest_bytes:,} bytes that are taken here.",
+            "Whoever runs this server may take more with ANABRANCH_MAX_UPLOAD_BYTES.",
+        )
 
 
 def _check_status(address: str, status: int) -> None:
@@ -187,16 +280,19 @@ def _refuse(address: str, why: str) -> NoReturn:
     raise SourceError("source_refused", f"{address} cannot be fetched: {why}.", "Give the address of the file itself.")
 
 
-def _write(address: str, response: httpx2.Response, partial: Path) -> None:
-    _save(address, response.iter_bytes(1 << 20), partial)
-    promised = response.headers.get("content-length")
-    _check_whole(address, partial.stat().st_size, None if promised is None else int(promised))
+def _receive(address: str, response: httpx2.Response, partial: Path, terms: Terms) -> None:
+    _save(address, response.iter_raw(_BLOCK_BYTES), partial, terms)
+    _check_whole(address, partial.stat().st_size, _promised(response))
 
 
-def _save(address: str, blocks: Iterable[bytes], partial: Path) -> None:
+def _save(address: str, blocks: Iterable[bytes], partial: Path, terms: Terms) -> None:
+    received = 0
     try:
         with partial.open("wb") as file:
-            file.writelines(blocks)
+            for block in blocks:
+                received += len(block)
+                _check_size(address, received, terms)
+                file.write(block)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -213,4 +309,4 @@ def _check_whole(address: str, received: int, promised: int | None) -> None:
             "It is tried again from the start.",
         )
     if received == 0:
-        raise _empty(address)
+        raise local_files.empty(address)

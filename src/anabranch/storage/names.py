@@ -8,7 +8,10 @@ from anabranch.errors import FinalError
 
 # What is not whole yet; in a folder it stands beside its place.
 PARTIAL = ".partial"
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_KEY = re.compile(rf"{_NAME}(/{_NAME})*")
+# With what is written behind it, it has to be the name of a file.
+_LONGEST_ID = 128
 
 
 def check_key(key: str) -> None:
@@ -23,6 +26,21 @@ def check_key(key: str) -> None:
             f"{key!r} is not a storage key.",
             "Keys are names of letters, digits, dots, dashes and underscores, joined by single slashes.",
         )
+
+
+def check_id(given: object) -> str:
+    """Take only ids that can be a part of a key, from whoever may choose one.
+
+    Raises:
+        FinalError: `invalid_id`.
+    """
+    if isinstance(given, str) and len(given) <= _LONGEST_ID and re.fullmatch(_NAME, given):
+        return given
+    raise FinalError(
+        "invalid_id",
+        f"{str(given)[:_LONGEST_ID]!r} cannot be an id.",
+        f"Ids are of letters, digits, dots, dashes and underscores, {_LONGEST_ID} at the most, and begin with no dot.",
+    )
 
 
 def missing(key: str, where: object) -> FinalError:

@@ -173,7 +173,7 @@ def _cuts(windows: Sequence[Window], track: AudioTrack, desk: Desk) -> list[floa
     for window, wav in zip(windows, wavs, strict=True):
         # The same arguments in both stretches that meet here give both the same samples, and so the same cut.
         _decode(window.start_s, window.end_s, track, desk, wav)
-    found_s = speech.cuts(wavs, scratch=desk.scratch, cancel=desk.cancel, nice=desk.nice, tape=desk.tape)
+    found_s = speech.cuts(wavs, sandbox=desk.sandbox, cancel=desk.cancel, nice=desk.nice, tape=desk.tape)
     return [round(window.start_s + at_s, 3) for window, at_s in zip(windows, found_s, strict=True)]
 
 
@@ -187,6 +187,7 @@ def _transcribe(
         language=options.language,
         model=desk.speech_model,
         scratch=desk.scratch,
+        sandbox=desk.sandbox,
         threads=desk.threads,
         on_progress=lambda done: desk.on_progress(done, 0.0),
         cancel=desk.cancel,
@@ -279,7 +280,7 @@ def _encode(options: AudioOptions, track: AudioTrack, desk: Desk) -> dict[str, J
         on_progress=lambda progress: desk.on_progress(progress.out_time_s / length_s, progress.speed),
         cancel=desk.cancel,
     )
-    made = probe(file, desk.scratch, desk.cancel)
+    made = probe(file, desk.sandbox, desk.cancel)
     if not made.audio or abs(made.duration_s - length_s) > _TOLERANCE_S:
         raise EncodeError(
             "verify_failed",

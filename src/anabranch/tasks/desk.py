@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anabranch.media.ffmpeg import Ffmpeg
     from anabranch.media.probe import Probe
     from anabranch.media.process import CancelToken, Tape
+    from anabranch.media.sandbox import Sandbox
     from anabranch.storage import Storage
 
 
@@ -86,6 +87,11 @@ class Desk:
     def tape(self) -> Tape | None:
         """Is told what is run here, and what it says."""
         return self.ffmpeg.tape
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Where what reads the source is run."""
+        return self.ffmpeg.sandbox
 
     def save(self, path: Path, name: str, content_type: str) -> StoredFile:
         """Store a verified file as the output `name`. Bytes are durable when this returns.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from anabranch.media.sandbox import Sandbox
+    from anabranch.media.source import Terms
     from anabranch.storage import Storage
 
 # How the address of something in storage begins; its key follows.
@@ -29,13 +29,14 @@ class Sources:
     Args:
         storage: holds those that were uploaded.
         scratch: where others are fetched to, in a folder of their own.
-        endpoint: where buckets are that are sources, when that is none of their makers' own.
+        sandbox: where they are looked into.
+        terms: what may be fetched, and what that may take.
     """
 
-    def __init__(self, storage: Storage, scratch: Path, endpoint: str | None = None) -> None:
+    def __init__(self, storage: Storage, scratch: Path, sandbox: Sandbox, terms: Terms) -> None:
         self._storage = storage
-        self._endpoint = endpoint
-        self._scratch = scratch
+        self._sandbox = sandbox
+        self._terms = terms
         self._folder = scratch / "sources"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -60,12 +61,7 @@ class Sources:
         with self._locks[address]:
             path = self._fetch(address)
             if address not in self._seen:
-                desk = self._scratch / f"probe-{time.monotonic_ns()}"
-                desk.mkdir()
-                try:
-                    self._seen[address] = probe(path, desk)
-                finally:
-                    shutil.rmtree(desk, ignore_errors=True)
+                self._seen[address] = probe(path, self._sandbox)
             return self._seen[address]
 
     def tidy(self, database: sa.Engine) -> None:
@@ -89,7 +85,7 @@ class Sources:
         if path is None or not path.exists():
             key = address.removeprefix(STORED)
             if key == address:
-                path = source.fetch(address, self._folder, endpoint=self._endpoint)
+                path = source.fetch(address, self._folder, self._terms)
             else:
                 path = self._storage.local(key, self._folder)
             self._fetched[address] = path

@@ -382,7 +382,7 @@ def _verify_webp(desk: Desk, file: Path, size: tuple[int, int], length_s: float,
 
 def _verify(desk: Desk, file: Path, size: tuple[int, int], length_s: float) -> float:
     """Check the file, and say how long it lasts."""
-    made = probe(file, desk.scratch, desk.cancel)
+    made = probe(file, desk.sandbox, desk.cancel)
     shown = (made.video.width, made.video.height) if made.video else None
     _compare(file, shown, made.duration_s, size, length_s, made.video.frame_rate if made.video else None)
     return made.duration_s

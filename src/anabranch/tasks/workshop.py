@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import errno
 import functools
 import os
 import shutil
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from anabranch.catalog.work import Claim
     from anabranch.media.ffmpeg import Ffmpeg
+    from anabranch.media.source import Terms
     from anabranch.storage import Storage
     from anabranch.tasks.craft import Craft
     from anabranch.tasks.desk import Desk
@@ -73,8 +75,8 @@ class Tools:
         ffmpeg: encodes.
         scratch: a folder for files that may be lost; emptied when the workshop opens.
         cpu_slots: how many pieces may run at once, beside the urgent ones.
+        terms: which sources may be fetched, and what that may take.
         speech_model: name or folder of the speech model; None for the one that is shipped.
-        endpoint: where buckets are that are sources, when that is none of their makers' own.
     """
 
     database: sa.Engine
@@ -82,8 +84,8 @@ class Tools:
     ffmpeg: Ffmpeg
     scratch: Path
     cpu_slots: int
+    terms: Terms
     speech_model: str | None = None
-    endpoint: str | None = None
 
 
 class Workshop:
@@ -370,6 +372,10 @@ class _Reporter:
 
 
 def _told(error: Exception, claim: Claim) -> dict[str, Json]:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        error = ResourceError(
+            "disk_full", f"There was no room to work on {claim.piece}.", "Free some space; the step is tried again."
+        )
     if isinstance(error, AnabranchError):
         return error.to_dict()
     _log.exception("step broke", task=claim.task_id, piece=claim.piece)

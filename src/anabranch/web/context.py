@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -23,6 +24,12 @@ def _renderer(request: fastapi.Request) -> Renderer:
 
 
 Rendered = Annotated[Renderer, Depends(_renderer)]
+
+
+async def look_who(request: fastapi.Request, api: Asked) -> None:
+    """Ask what whoever looks may do, for the templates. What is refused here is refused again where it matters."""
+    with contextlib.suppress(RefusedError):
+        request.state.may = frozenset((await api.get("/session"))["scopes"])
 
 
 def own_form(request: fastapi.Request) -> None:

@@ -11,6 +11,7 @@ from fastapi import Depends, Query
 from fastapi.responses import RedirectResponse, Response
 
 from anabranch import clock
+from anabranch.api import ingest
 from anabranch.web import cards
 from anabranch.web.client import RefusedError, at
 from anabranch.web.context import Asked, Posted, Rendered, own_form
@@ -75,6 +76,7 @@ _DONE = {
 
 
 @router.post("/upload", dependencies=[Depends(own_form)])
+@ingest.streams()
 async def upload(request: fastapi.Request, api: Asked, page: Rendered) -> Response:
     """Pass a form's file on to the API, as it comes."""
     headers = {"content-type": request.headers.get("content-type", "")}

@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 
 from anabranch.web.client import Client, RefusedError, at
-from anabranch.web.context import Asked, Posted, Rendered
+from anabranch.web.context import Asked, Fields, Posted, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +21,13 @@ router = fastapi.APIRouter(include_in_schema=False)
 
 PAGE = 25
 RUN_STATUSES = ("running", "completed", "failed", "cancelled")
+# What a key may, and in a few words what that is.
+SCOPES = (
+    ("read", "see everything that is made"),
+    ("upload", "add films and tasks, and see how they fare"),
+    ("write", "both of these, change and delete"),
+    ("admin", "everything, also keys and webhooks"),
+)
 DELIVERY_STATUSES = ("pending", "delivered", "failed", "dropped")
 _DONE = {
     "retried": "What had failed is being done again.",
@@ -89,14 +96,12 @@ async def cancel(api: Asked, page: Rendered, form: Posted) -> Response:
 async def create_key(request: fastapi.Request, api: Asked, page: Rendered, form: Posted) -> Response:
     """Make a key. Its text is shown in the answer to this form, and never again."""
     try:
-        made = (await api.answer("POST", "/keys", json={"name": form.one("name").strip()})).json()
+        made = (await api.answer("POST", "/keys", json=_wanted(form))).json()
     except RefusedError as error:
         if error.status != 422:
             raise
-        found = await _keys(api, {})
-        return page.page(
-            request, "operations/keys.html", http_status=422, view="keys", done=None, **found | {"wrong": error}
-        )
+        found = await _keys(api, {}) | {"wrong": error, "chosen": form.every("scopes")}
+        return page.page(request, "operations/keys.html", http_status=422, view="keys", done=None, **found)
     answer = page.page(request, "operations/keys.html", view="keys", done=None, **await _keys(api, {}) | {"made": made})
     # Going back must not show it again.
     answer.headers["cache-control"] = "no-store"
@@ -137,7 +142,19 @@ async def _webhooks(api: Client, asked: dict[str, str]) -> dict[str, Json]:
 
 
 async def _keys(api: Client, _: dict[str, str]) -> dict[str, Json]:
-    return {"rows": await api.get("/keys"), "made": None, "wrong": None}
+    rows = await api.get("/keys")
+    return {"rows": rows, "made": None, "wrong": None, "scopes": SCOPES, "chosen": [SCOPES[0][0]]}
+
+
+def _wanted(form: Fields) -> dict[str, Json]:
+    """The key that a form asks for."""
+    most = form.one("most").strip()
+    return {
+        "name": form.one("name").strip(),
+        "scopes": form.every("scopes"),
+        # What is no number the API says in its own words.
+        "requestsPerMinute": (int(most) if most.isdecimal() else most) or None,
+    }
 
 
 async def _doctor(api: Client, _: dict[str, str]) -> dict[str, Json]:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import fastapi
+from fastapi import Depends
 from fastapi.responses import RedirectResponse, Response
 
 from anabranch.api.outputs import players_origin
 from anabranch.web import library, login, operations, watch
 from anabranch.web.client import RefusedError
-from anabranch.web.context import Rendered
+from anabranch.web.context import Rendered, look_who
 from anabranch.web.rendering import Renderer
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ def add_pages(api: fastapi.FastAPI) -> None:
     app: App = api.state.app
     api.state.page = Renderer(app.settings.base_url or "", players_origin(app), _elsewhere(app))
     api.add_exception_handler(RefusedError, _refused)
-    for one in (router, library.router, login.router, operations.router, watch.router):
+    for one in (router, login.router):
         api.include_router(one)
+    for one in (library.router, operations.router, watch.router):
+        # What a person may not do is not offered.
+        api.include_router(one, dependencies=[Depends(look_who)])
 
 
 def _elsewhere(app: App) -> str:

@@ -165,6 +165,7 @@ class Renderer:
             again=str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else "/",
             theme=theme if theme in THEMES else "",
             session=cookies.NAME in request.cookies,
+            may=getattr(request.state, "may", frozenset()),
             now=clock.now_ms(),
             **values,
         )

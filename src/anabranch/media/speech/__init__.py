@@ -17,8 +17,12 @@ from anabranch.media import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anabranch.media.sandbox import Sandbox
+
 # What the child exits with when it can say why; the reason stands on its last line.
 REFUSED = 3
+# What a download looks into.
+_NAMES_AND_CERTIFICATES = tuple(map(Path, ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl")))
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ def transcribe(
     language: str | None,
     model: str | None,
     scratch: Path,
+    sandbox: Sandbox,
     threads: int,
     on_progress: Callable[[float], None],
     cancel: process.CancelToken,
@@ -171,7 +176,8 @@ def transcribe(
         wav: the recording.
         language: ISO 639-1 code; None lets the model find out.
         model: name or folder of a faster-whisper model; None for the one that is shipped.
-        scratch: an existing folder for the child's log and result.
+        scratch: an existing folder for the result.
+        sandbox: where the model is run.
         threads: how many threads the model may use.
         on_progress: told the fraction done, 0 to 1.
         cancel: set it to stop.
@@ -185,7 +191,8 @@ def transcribe(
     """
     result = scratch / "transcript.child.json"
     argv = [*_child("whisper"), str(wav), str(result)]
-    argv += ["--model", model or str(shipped_model()), "--threads", str(threads)]
+    name = model or str(shipped_model())
+    argv += ["--model", name, "--threads", str(threads)]
     argv += ["--language", language] if language else []
     said: list[str] = []
 
@@ -196,7 +203,7 @@ def transcribe(
 
     finished = process.run(
         argv,
-        log_path=scratch / "speech.log",
+        sandbox=_with_model(sandbox, name).letting(reads=(wav,), writes=(scratch,)),
         on_line=read,
         env=_model_environment(),
         cancel=cancel,
@@ -212,7 +219,7 @@ def transcribe(
 def cuts(
     wavs: Sequence[Path],
     *,
-    scratch: Path,
+    sandbox: Sandbox,
     cancel: process.CancelToken,
     nice: int = 0,
     tape: process.Tape | None = None,
@@ -229,7 +236,8 @@ def cuts(
             found.append(float(line.removeprefix("cut ")))
 
     argv = [*_child("pauses"), *map(str, wavs)]
-    _check(process.run(argv, log_path=scratch / "pauses.log", on_line=read, cancel=cancel, nice=nice, tape=tape))
+    sandbox = sandbox.letting(reads=tuple(wavs))
+    _check(process.run(argv, sandbox=sandbox, on_line=read, cancel=cancel, nice=nice, tape=tape))
     return found
 
 
@@ -266,6 +274,19 @@ def _model_environment() -> dict[str, str]:
     # Nothing is downloaded behind the user's back. Who wants a model by name says so with HF_HUB_OFFLINE=0.
     kept = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
     return {"HF_HUB_OFFLINE": "1", **kept}
+
+
+def _with_model(sandbox: Sandbox, model: str) -> Sandbox:
+    folder = Path(model)
+    if folder.is_dir():
+        return sandbox.letting(reads=(folder.absolute(),))
+    # By name it is in the hub's cache, or comes there by the hub's own ways.
+    downloads = _model_environment()["HF_HUB_OFFLINE"].lower() not in ("1", "on", "yes", "true")
+    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    if not downloads:
+        return sandbox.letting(reads=(cache,))
+    cache.mkdir(parents=True, exist_ok=True)
+    return sandbox.letting(reads=_NAMES_AND_CERTIFICATES, writes=(cache,), network=True)
 
 
 def _refusal(told: dict[str, str]) -> SetupError | OptionError:

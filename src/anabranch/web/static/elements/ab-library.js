@@ -34,7 +34,7 @@ customElements.define("ab-library", class extends HTMLElement {
       progress: (media) => this.#show(media),
       "media.deleted": (change) => this.#remove(change.media_id),
     }, signal);
-    this.bulk.addEventListener("submit", (event) => this.#act(event), { signal });
+    this.bulk?.addEventListener("submit", (event) => this.#act(event), { signal });
     this.cards.addEventListener("change", () => this.#count(), { signal });
     this.#count();
     const find = document.getElementById("find");
@@ -177,6 +177,8 @@ customElements.define("ab-library", class extends HTMLElement {
   }
 
   #count() {
+    // Not there for who may change nothing.
+    if (!this.bulk) return;
     const count = this.#selected().length;
     this.bulk.querySelector("[data-count]").textContent = `${count} selected`;
   }
