@@ -68,9 +68,9 @@ def no_audio() -> Path:
     return make("no_audio.mp4", *_pattern(2), *_FAST)
 
 
-def silent(seconds: float, name: str = "silent.mp4") -> Path:
-    """Pictures of 320x240 that move, so that there is something to encode, and no sound."""
-    return make(name, *_pattern(seconds), *_FAST)
+def silent(seconds: float, name: str = "silent.mp4", size: str = "320x240") -> Path:
+    """Pictures that move, so that there is something to encode, and no sound."""
+    return make(name, *_pattern(seconds, size), *_FAST)
 
 
 def filtered(name: str, filters: str, seconds: float = 4) -> Path:

@@ -74,7 +74,7 @@ def bucket_of(endpoint: str, name: str = "films") -> ObjectStore:
         "AWS_REGION": "us-east-1",
     }
     made = ObjectStore(f"s3://{name}", endpoint, environment)
-    httpx2.put(obstore.sign(made.client(), "PUT", "", timedelta(minutes=5))).raise_for_status()
+    httpx2.put(obstore.sign(made.client(), "PUT", "", timedelta(minutes=5)), timeout=60).raise_for_status()
     return made
 
 
@@ -178,8 +178,8 @@ class Fault:
 
     Attributes:
         what: `status` (answers with `status` and does nothing), `cut` (closes the connection in the middle of the
-            answer), `slow` (waits `seconds` before it does anything) or `lie` (says that all went well, and does
-            nothing).
+            answer), `slow` (waits `seconds` before it does anything), `lie` (says that all went well, and does
+            nothing) or `half` (says so, and stores half of it).
         method: of the requests that it happens to; any when empty.
         times: how many requests it happens to.
     """
@@ -257,6 +257,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         # Signed for this server's name: the one behind sees the same.
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        if fault is not None and fault.what == "half":
+            # Only a server that checks no signature takes it.
+            body = body[: len(body) // 2]
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         request = httpx2.Request(self.command, self.before.behind + self.path, headers=headers, content=body)
         answer = self.before.client.send(request)
         cut = fault is not None and fault.what == "cut"

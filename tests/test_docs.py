@@ -120,3 +120,32 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_guarantee_names_a_test_that_there_is_and_no_fault_is_left_out() -> None:
+    text = read("docs/guarantees.md")
+    rows = [row for row in re.findall(r"^\| (?!what happens)(?!-)(.+) \|$", text, re.MULTILINE) if "---" not in row]
+    named = [re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`$", row) for row in rows]
+    assert len(rows) > 50
+    assert [row for row, tests in zip(rows, named, strict=True) if len(tests) != 1] == []
+    assert all(row.count(" | ") == 3 for row in rows)
+    shown = {test for tests in named for test in tests}
+    assert [test for test in shown if test not in _tests(test[0])] == []
+    # And what a fault does is told to those who run it.
+    faults = {test for path in ROOT.glob("tests/faults/test_*.py") for test in _tests(str(path.relative_to(ROOT)))}
+    assert faults
+    assert faults - shown == set()
+
+
+def test_guarantees_are_found_from_where_one_looks_for_them() -> None:
+    for document in ("README.md", "ARCHITECTURE.md"):
+        assert "](docs/guarantees.md)" in read(document)
+
+
+def _tests(path: str) -> set[tuple[str, str]]:
+    """The tests of a file, as pytest collects them."""
+    if not (ROOT / path).is_file() or not Path(path).name.startswith("test_"):
+        return set()
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = (node.name for node in ast.parse(read(path)).body if isinstance(node, functions))
+    return {(path, name) for name in found if name.startswith("test_")}

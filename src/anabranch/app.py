@@ -8,7 +8,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import fastapi
 import inngest
@@ -41,7 +42,6 @@ from anabranch.workers import Membership
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-    from pathlib import Path
 
     import sqlalchemy as sa
 
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from anabranch.storage import Storage
 
 APP_ID = "anabranch"
+# What starts the fan-out.
+UPLOADED = "video/uploaded"
 _THREADS = 32
 _ANNOUNCED_WITHIN_S = 5.0
 _PUT_AWAY_S = 5.0
@@ -120,7 +122,7 @@ async def open_app(
         drain_s: how many seconds what is being done may go on at the end, unless the settings say so.
 
     Raises:
-        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `ffmpeg_missing` or
+        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `database_in_use`, `ffmpeg_missing` or
             `inngest_key_missing`.
     """
     # Steps wait in threads for the database, and more of them than there are cores.
@@ -180,12 +182,13 @@ def opened(settings: Settings, *, serves: bool = False, works: bool = True, park
     """Open what every process needs, and close it; arguments as of `open_app`.
 
     Raises:
-        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable` or `ffmpeg_missing`.
+        SetupError: `home_unwritable`, `home_in_use`, `database_unavailable`, `database_in_use` or `ffmpeg_missing`.
     """
     with ExitStack() as stack:
         stack.enter_context(own_home(settings.home))
         database = open_database(settings.database)
         stack.callback(database.dispose)
+        stack.enter_context(own_file(database))
         migrations.upgrade(database)
         storage = open_storage(settings)
         tools = make_tools(settings, database, storage)
@@ -365,19 +368,53 @@ def own_home(home: Path) -> Iterator[None]:
             "Choose another one, or correct its permissions.",
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
+        if holder := _held_by(lock):
             raise SetupError(
                 "home_in_use",
-                f"Process {lock.read().strip() or 'unknown'} works in {home} already.",
+                f"Process {holder} works in {home} already.",
                 "Wait for it, stop it, or choose another folder.",
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            )
         yield
+
+
+@contextmanager
+def own_file(database: sa.Engine) -> Iterator[None]:
+    """Hold a SQLite file for this process alone, from whichever home folder: processes that share one do not hear of
+    each other. A Postgres is for everybody."""
+    path = database.url.database
+    if database.dialect.name != "sqlite" or not path or path == ":memory:":
+        yield
+        return
+    resolved = Path(path).resolve()
+    try:
+        lock = (resolved.parent / f"{resolved.name}.lock").open("a+")
+    except OSError as error:
+        raise SetupError(
+            "database_unavailable",
+            f"The folder of the database {path} cannot be written: {error.strerror}.",
+            "Correct its permissions, or set ANABRANCH_DATABASE_URL.",
+        ) from error
+    with lock:
+        if holder := _held_by(lock):
+            raise SetupError(
+                "database_in_use",
+                f"Process {holder} works on the database {path} already.",
+                "Stop it, or set ANABRANCH_DATABASE_URL to a PostgreSQL, which several may share.",
+            )
+        yield
+
+
+def _held_by(lock: IO[str]) -> str | None:
+    """The process that holds a lock; None, and this one holds it until it is closed, when there was none."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        return lock.read().strip() or "unknown"
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return None
 
 
 async def upload(app: App, media_id: str, source_url: str) -> str:
@@ -388,6 +425,11 @@ async def upload(app: App, media_id: str, source_url: str) -> str:
 
 async def begin_upload(app: App, media_id: str, source_url: str) -> str:
     """Start the fan-out of a source, whoever drives it, and return the id of its event."""
-    event = Event("video/uploaded", {"mediaId": media_id, "sourceUrl": source_url}, id=f"{media_id}.uploaded")
+    event = Event(UPLOADED, {"mediaId": media_id, "sourceUrl": source_url}, id=upload_event(media_id))
     await app.engine.send([event])
     return event.id
+
+
+def upload_event(media_id: str) -> str:
+    """The id of the event that starts the fan-out of a media row; the same each time, so that it counts once."""
+    return f"{media_id}.uploaded"

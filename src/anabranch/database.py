@@ -71,6 +71,10 @@ CONNECTING: dict[str, Any] = {
 # shuts down, starts, changes places with its standby, or is full of connections.
 _TRANSIENT = re.compile(r"08...|40...|25006|25P03|53300|55P03|57P0[1-5]")
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
+# After which somebody has to see to the machine: no resources, a system error, damaged data; on SQLite READONLY, IOERR,
+# CORRUPT, FULL, CANTOPEN and NOTADB.
+_TROUBLE = re.compile(r"53...|58...|XX00[12]")
+_SQLITE_TROUBLE = frozenset((8, 10, 11, 13, 14, 26))
 # Which small letter belongs to a capital must not depend on the database's own order, which may know English alone.
 # What Postgres has for that: from 17 on, with ICU, with the C library. The last is the database's own.
 _KNOW_LETTERS = ("pg_c_utf8", "und-x-icu", "C.utf8", "en_US.utf8", "default")
@@ -125,7 +129,7 @@ def open_database(url: str) -> sa.Engine:
     except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
         raise SetupError(
             "database_unavailable",
-            f"The database {shown} cannot be opened: {_words(error)}.",
+            f"The database {shown} cannot be opened: {words(error)}.",
             "Check that its folder exists and is writable, or that its server runs, or set ANABRANCH_DATABASE_URL.",
         ) from error
     return engine
@@ -147,6 +151,22 @@ def is_transient(error: BaseException) -> bool:
         # The driver's own words for a connection that could not be made, or is no more.
         return any(kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(cause).__mro__)
     return bool(_TRANSIENT.fullmatch(cause.sqlstate))
+
+
+def is_out_of_order(error: BaseException) -> bool:
+    """Whether it is the database that has trouble, and no statement: no room, a disk that fails, a file that is broken
+    or may not be written."""
+    cause: Any = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF in _SQLITE_TROUBLE
+    return bool(_TROUBLE.fullmatch(getattr(cause, "sqlstate", None) or ""))
+
+
+def words(error: BaseException) -> str:
+    """What the database itself said, in a line."""
+    told = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    return " ".join(str(told).split()).rstrip(".")
 
 
 def insert_once(database: sa.Engine, table: sa.Table) -> Any:
@@ -307,11 +327,6 @@ def _check(connection: sa.Connection, shown: str) -> None:
     setattr(connection.dialect, "knows_letters", order)  # noqa: B010  (its class knows nothing of it)
 
 
-def _words(error: BaseException) -> str:
-    told = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-    return " ".join(str(told).split()).rstrip(".")
-
-
 def _clean(
     _connection: sa.Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
 ) -> tuple[str, Any]:
@@ -398,7 +413,7 @@ def persist(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         except sa.exc.SQLAlchemyError as error:
             if not is_transient(error) or time.monotonic() > deadline or _leaving.is_set():
                 raise
-            _log.warning("database is away", error=_words(error)[:200], again_in_s=wait_s)
+            _log.warning("database is away", error=words(error)[:200], again_in_s=wait_s)
         _leaving.wait(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

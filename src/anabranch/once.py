@@ -43,7 +43,7 @@ async def run_once(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]
     """
     try:
         return await _run(address, folder, quiet=quiet)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise ResourceError(
             "database_failed",
             f"The database in {folder} cannot be read or written: {error.orig}.",

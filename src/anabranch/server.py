@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from sqlalchemy.exc import DatabaseError
 
 from anabranch.api import uploads
 from anabranch.api.server import create_api
 from anabranch.app import open_app
 from anabranch.catalog import keys
-from anabranch.errors import SetupError
+from anabranch.database import words
+from anabranch.errors import ResourceError, SetupError
 from anabranch.stopping import told_to_stop
 from anabranch.web.pages import add_pages
 
@@ -42,6 +44,7 @@ async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool
 
     Raises:
         SetupError: `address_in_use`, `engine_elsewhere`, or what `open_app` raises.
+        ResourceError: `database_failed`.
     """
     if app_urls and settings.engine != "embedded":
         raise SetupError(
@@ -56,7 +59,14 @@ async def serve(settings: Settings, app_urls: Sequence[str] = (), *, works: bool
         )
         # Outside, so that what is put away at the end is not cut short by being told again.
         with told_to_stop() as stop:
-            await _serve(settings, listener, app_urls, stop, works=works)
+            try:
+                await _serve(settings, listener, app_urls, stop, works=works)
+            except DatabaseError as error:
+                raise ResourceError(
+                    "database_failed",
+                    f"The database cannot be read or written: {words(error)}.",
+                    "What is done is kept. See to its disk; one that is damaged is restored from a backup.",
+                ) from error
 
 
 async def _serve(

@@ -37,7 +37,8 @@ anyone = httpx2.Client(timeout=120, limits=httpx2.Limits(max_keepalive_connectio
 class Server:
     """`anabranch serve` in a folder, which may be killed and started again."""
 
-    module = "anabranch"
+    # What python is given before the arguments; a test may put something of its own around the command.
+    program: tuple[str, ...] = ("-m", "anabranch")
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
@@ -51,13 +52,13 @@ class Server:
         self.home.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "ANABRANCH_HOME": str(self.home), **self.settings}
         self.log = (self.home / "server.log").open("a")
-        command = [sys.executable, "-m", self.module, "serve", "--port", str(self.port), *arguments]
+        command = [sys.executable, *self.program, "serve", "--port", str(self.port), *arguments]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         assert self.process.stdout is not None
         if not self.key:
             self.key = self.process.stdout.readline().strip()
         self.api = httpx2.Client(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=120)
-        until(self._answers, 60)
+        until(self._answers, 120)
         return self
 
     def _answers(self) -> bool:

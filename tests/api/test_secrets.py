@@ -36,7 +36,7 @@ def canary() -> str:
 class Talkative(Server):
     """A server that logs all that any library has to say."""
 
-    module = "tests.api.talkative"
+    program = ("-m", "tests.api.talkative")
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class Worker:
         self.home = home
         self._settings = settings
         self._arguments = arguments
+        # What python is given before the arguments; a test may put something of its own around the command.
+        self.program: tuple[str, ...] = ("-m", "anabranch")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Worker:
@@ -36,7 +38,7 @@ class Worker:
         self.home.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **self._settings, "ANABRANCH_HOME": str(self.home)}
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "anabranch", "worker", *self._arguments]
+            command = [sys.executable, *self.program, "worker", *self._arguments]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         return self
 
@@ -93,6 +95,8 @@ class Fleet:
         }
         self.database = open_database(database_url)
         self.server = Server(folder / "server", **self.settings)
+        # What python is given before the arguments of a worker.
+        self.program: tuple[str, ...] = ("-m", "anabranch")
         self.workers: list[Worker] = []
 
     def start(self, workers: int, *arguments: str) -> Fleet:
@@ -106,8 +110,10 @@ class Fleet:
     def add(self, **settings: str) -> Worker:
         """One more worker."""
         home = self.folder / f"worker-{len(self.workers)}"
-        self.workers.append(Worker(home, {**self.settings, **settings}).start())
-        return self.workers[-1]
+        worker = Worker(home, {**self.settings, **settings})
+        worker.program = self.program
+        self.workers.append(worker.start())
+        return worker
 
     def living(self) -> list[sa.Row[Any]]:
         """The rows of those that live."""

@@ -10,8 +10,10 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
 from anabranch.api.problems import Problem
-from anabranch.app import begin_upload
+from anabranch.app import UPLOADED, begin_upload, upload_event
 from anabranch.catalog import files, media
 from anabranch.database import persist
 from anabranch.errors import ResourceError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 Json = Any
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_log = structlog.get_logger(__name__)
 
 _BLOCK_BYTES = 1 << 20
 
@@ -54,13 +58,13 @@ def folder(app: App) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def arriving(app: App, request: fastapi.Request) -> AsyncIterator[Path]:
+async def arriving(app: App, request: fastapi.Request, media_id: str) -> AsyncIterator[Path]:
     """A file for an upload that comes in one go; removed at the end, whatever happens.
 
     Raises:
         ResourceError: `disk_full`, the request says how long it is and there is no room for that.
     """
-    path = folder(app) / f"once-{secrets.token_hex(8)}"
+    path = folder(app) / f"once-{media_id}.{secrets.token_hex(8)}"
     told = request.headers.get("content-length", "")
     try:
         if told.isascii() and told.isdigit():
@@ -93,6 +97,31 @@ def reserve(app: App, whom: Hashable, path: Path, size_bytes: int) -> None:
             f"The upload needs {said(open_bytes())}, and there is room for {said(left)}.",
             "Nothing was taken. Free some space on the server, or send it later.",
         )
+
+
+async def take_up(app: App) -> None:
+    """Put right what the process before this one was killed at: its uploads in one go, and fan-outs not yet asked for.
+
+    Nobody was told that an upload without a row has come, so nothing is left of it. A row has its source, and the event
+    that starts its fan-out counts once.
+    """
+    await asyncio.to_thread(_forget_unentered, app)
+    begun = await asyncio.to_thread(media.unbegun, app.database)
+    events = {upload_event(one): {"mediaId": one, "sourceUrl": address} for one, address in begun}
+    if not events:
+        return
+    try:
+        await app.send(UPLOADED, events)
+    except ResourceError as error:
+        _log.warning("uploads cannot be begun", uploads=len(events), error=str(error))
+
+
+def _forget_unentered(app: App) -> None:
+    for left in folder(app).glob("once-*"):
+        media_id = left.name.removeprefix("once-").partition(".")[0]
+        if media.get(app.database, media_id) is None:
+            app.storage.delete_all(list(app.storage.keys(f"sources/{media_id}/")))
+        left.unlink(missing_ok=True)
 
 
 class Arrival:

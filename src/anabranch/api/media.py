@@ -210,7 +210,7 @@ async def create_media(
     if content_type in (_JSON, ""):
         await _create_empty_or_fetched(app, media_id, await _read_json(request))
     else:
-        async with ingest.arriving(app, request) as path:
+        async with ingest.arriving(app, request, media_id) as path:
             if content_type == _FORM:
                 name, kind, said = await _receive_form(app, request, path)
             else:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from anabranch.database import is_transient
+from anabranch.database import is_out_of_order, is_transient, words
 from anabranch.errors import AnabranchError, OptionError, ResourceError, SourceError
 
 if TYPE_CHECKING:
@@ -156,10 +156,13 @@ async def _http(request: fastapi.Request, error: Exception) -> JSONResponse:
 
 
 async def _database(request: fastapi.Request, error: Exception) -> JSONResponse:
-    if not is_transient(error):
+    if is_transient(error):
+        message = "The database does not answer: it may be restarting. Ask again in a moment."
+    elif is_out_of_order(error):
+        message = f"The database cannot be read or written: {words(error)}. Nothing was changed; ask again later."
+    else:
         return unexpected(request, error)
     _log.warning("database is away", path=request.url.path, error=str(error)[:300])
-    message = "The database does not answer: it may be restarting. Ask again in a moment."
     return _answer(request, Problem("database_failed", 503, message, retryable=True, headers={"retry-after": "1"}))
 
 

@@ -142,7 +142,7 @@ async def put_upload(
         raise missing_media(media_id)
     if row.status != "waiting":
         raise Problem("already_uploaded", 409, f"{media_id} has its source. Ask for another address.")
-    async with ingest.arriving(app, request) as path:
+    async with ingest.arriving(app, request, media_id) as path:
         await ingest.receive(app, request, path)
         await ingest.finish(app, media_id, path, filename, _content_type(request), {})
     file = await asyncio.to_thread(files.get, app.database, files.id_of(media_id))
@@ -246,8 +246,7 @@ async def delete_upload(upload_id: str, request: fastapi.Request, app: Running) 
 
 async def resume(app: App) -> None:
     """Finish what had come whole when the process before this one ended, and give up what has expired."""
-    for left in ingest.folder(app).glob("once-*"):
-        left.unlink(missing_ok=True)
+    await ingest.take_up(app)
     for upload in await asyncio.to_thread(uploads.unfinished, app.database):
         if upload.size_bytes is not None and _offset(app, upload) == upload.size_bytes > 0:
             try:

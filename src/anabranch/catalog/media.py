@@ -108,6 +108,15 @@ def begin(database: sa.Engine, media_id: str, source_url: str, size_bytes: int |
         )
 
 
+def unbegun(database: sa.Engine) -> list[tuple[str, str]]:
+    """Rows that have a source and no task yet, as id and address: their fan-out may never have been asked for."""
+    waits = (media.c.status == "processing") & (media.c.source_url != "")
+    begun = sa.exists().where(task_rows.c.media_id == media.c.id)
+    with database.connect() as connection:
+        found = connection.execute(sa.select(media.c.id, media.c.source_url).where(waits, ~begun))
+        return [(row.id, row.source_url) for row in found]
+
+
 def get(database: sa.Engine, media_id: str) -> Media | None:
     """The media row, or None."""
     with database.connect() as connection:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ async def _begun(around: Surroundings, run_id: str) -> Run | None:
             if deadline is not None and clock.now_ms() >= deadline:
                 await cancel(around, run_id, driven=True)
                 return None
-            await _until(min(at for at in (run.due_at, deadline) if at is not None), woken)
+            await _woken(woken, min(at for at in (run.due_at, deadline) if at is not None))
 
 
 async def end(
@@ -311,7 +312,7 @@ class _Walk:
                 current = (await asyncio.to_thread(self._journal.steps, self._run.id))[step.id]
                 if current.status != "pending":
                     break
-                await _until(step.due_at or 0, woken)
+                await _woken(woken, step.due_at)
                 woken.clear()
         # Writes null unless an event was first; either way the journal has the last word.
         return await self._write(step.id, "completed", None)
@@ -339,7 +340,7 @@ class _Walk:
                 return run
             if due_at is not None and _past(due_at):
                 return None
-            await _until(due_at, woken)
+            await _woken(woken, due_at)
             woken.clear()
 
     async def _write(self, step_id: str, status: str, result: Json) -> Json:
@@ -387,12 +388,21 @@ def _past(due_at: int) -> bool:
     return clock.now_ms() >= due_at
 
 
-async def _until(due_at: int | None, woken: asyncio.Event | None = None) -> None:
-    """Wait until the due time (for ever when None), or until woken; then not for long, since a wakeup may be lost."""
-    wait_s = None if due_at is None else max(0.0, (due_at - clock.now_ms()) / 1000)
-    if woken is not None:
-        wait_s = LOOK_AGAIN_S if wait_s is None else min(wait_s, LOOK_AGAIN_S)
-    await signalled(woken or asyncio.Event(), wait_s)
+async def _until(due_at: int) -> None:
+    """Wait until the due time.
+
+    A clock that is put forward, and a machine that was asleep, end the wait within half a minute; one that is put back
+    does not prolong it.
+    """
+    ends_at = time.monotonic() + (due_at - clock.now_ms()) / 1000
+    while not _past(due_at) and (left_s := ends_at - time.monotonic()) > 0:
+        await asyncio.sleep(min(left_s, LOOK_AGAIN_S))
+
+
+async def _woken(woken: asyncio.Event, due_at: int | None) -> None:
+    """Wait until woken, or the due time if there is one; not for long, since a wakeup may be lost."""
+    wait_s = LOOK_AGAIN_S if due_at is None else max(0.0, (due_at - clock.now_ms()) / 1000)
+    await signalled(woken, min(wait_s, LOOK_AGAIN_S))
 
 
 async def _cancel_all(tasks: Iterable[asyncio.Task[Json]]) -> None:

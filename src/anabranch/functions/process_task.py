@@ -101,6 +101,9 @@ def create(
             return await remote_task.do(ctx, order, elsewhere, announce)
         again: Any = ctx.event.data.get("again")
         planned = await ctx.step.run("plan", lambda: _final(orders.plan(order, again)))
+        if "probe" in planned:
+            # It was planned when plans were results of steps, and no row has it.
+            planned = await ctx.step.run("plan-anew", lambda: _final(orders.plan(order)))
 
         def perform(stretch: Stretch) -> Callable[[], Awaitable[None]]:
             async def do() -> None:

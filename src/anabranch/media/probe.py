@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from anabranch.errors import SourceError
+from anabranch.errors import ResourceError, SourceError
 from anabranch.media import process
 from anabranch.media.sandbox import Sandbox
 
@@ -174,7 +175,7 @@ def probe(path: Path, sandbox: Sandbox | None = None, cancel: process.CancelToke
         SourceError: `not_media` (also for playlists, scripts and still images), `truncated` (its index is
             missing), `no_tracks`, `probe_crashed`, or beyond a limit: `duration_too_long`, `picture_too_large`,
             `frame_rate_too_high` or `too_many_streams`.
-        ResourceError: `process_stalled` or `process_timeout`.
+        ResourceError: `out_of_memory`, `process_stalled` or `process_timeout`.
     """
     sandbox = sandbox or Sandbox()
     said: list[str] = []
@@ -184,6 +185,13 @@ def probe(path: Path, sandbox: Sandbox | None = None, cancel: process.CancelToke
     answer = json.loads(said[-1]) if said and said[-1].startswith("{") else {}
     if "error" in answer:
         raise SourceError(**answer["error"])
+    if finished.returncode == -signal.SIGKILL:
+        # No file does that: a decoder that breaks ends by other signals.
+        raise ResourceError(
+            "out_of_memory",
+            f"What read {path.name} was killed from outside, as the kernel does when memory runs out.",
+            "The step is tried again. If it stays so, give the machine more memory or lower ANABRANCH_CPU_SLOTS.",
+        )
     if finished.returncode != 0 or not answer:
         raise SourceError(
             "probe_crashed",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -12,11 +12,9 @@ from alembic.script import ScriptDirectory
 
 from anabranch import workers
 from anabranch.catalog import tables as catalog
-from anabranch.database import order_by_bytes, serialize, wait_for_ever
+from anabranch.database import order_by_bytes, serialize, wait_for_ever, words
 from anabranch.engine import tables as engine
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
+from anabranch.errors import SetupError
 
 # All that this version keeps in a database.
 METADATA = (catalog.metadata, engine.metadata, workers.metadata)
@@ -25,7 +23,22 @@ TABLES = frozenset(name for metadata in METADATA for name in metadata.tables)
 
 
 def upgrade(database: sa.Engine) -> None:
-    """Create or change the tables, unless they are as they should be."""
+    """Create or change the tables, unless they are as they should be.
+
+    Raises:
+        SetupError: `database_unavailable`, it cannot be read, or not be changed.
+    """
+    try:
+        _upgrade(database)
+    except sa.exc.DatabaseError as error:
+        raise SetupError(
+            "database_unavailable",
+            f"The database cannot be brought to the tables of this version: {words(error)}.",
+            "Nothing was changed. One that is damaged is restored from a backup; else see to its role, disk or lock.",
+        ) from error
+
+
+def _upgrade(database: sa.Engine) -> None:
     with database.connect() as connection:
         head = ScriptDirectory.from_config(config(connection)).get_current_head()
         if MigrationContext.configure(connection).get_current_revision() == head:

@@ -57,7 +57,8 @@ class Craft:
         self._tools = tools
         self._database = tools.database
         shutil.rmtree(tools.scratch, ignore_errors=True)
-        tools.scratch.mkdir(parents=True)
+        # It stays, empty, when it is a disk of its own.
+        tools.scratch.mkdir(parents=True, exist_ok=True)
         self.sources = Sources(tools.storage, tools.scratch, tools.ffmpeg.sandbox, tools.terms)
         self.showcase = Showcase(tools.database, tools.storage, self._at_desk, self._tell)
         self.keeping = Keeping(tools.database, tools.storage)

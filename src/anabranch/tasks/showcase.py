@@ -129,8 +129,10 @@ class Showcase:
 
         added = self._at_desk(film, "captions", Probe.from_dict(planned[1]), {"texts": texts}, work)
         before = [file for file in package_output["files"] if file["name"].startswith("captions/")]
-        kept = [file for file in package_output["files"] if file not in before]
+        kept = [_weighed(file, texts) for file in package_output["files"] if file not in before]
         output = {**package_output, "files": [*kept, *(stored.to_dict() for stored in added)]}
+        if output["key"] in texts:
+            output["filesize"] = len(texts[output["key"]][1].encode())
         withdrawn = {file["key"] for file in before} - {stored.key for stored in added}
         if not tasks.amend(self._database, film_id, output, edition, texts, sorted(withdrawn)):
             return False
@@ -142,6 +144,12 @@ class Showcase:
         """One of the files of an output, or None when it has no such file."""
         key = next((file["key"] for file in output.get("files", ()) if file["name"].rpartition("/")[2] == name), None)
         return b"".join(self._storage.open(key)).decode() if key else None
+
+
+def _weighed(file: dict[str, Json], texts: dict[str, tuple[str, str]]) -> dict[str, Json]:
+    """A file of an output, as large as the text that is now published under its key."""
+    text = texts.get(file["key"])
+    return file if text is None else {**file, "size_bytes": len(text[1].encode())}
 
 
 def store(database: sa.Engine, storage: Storage, task_id: str) -> None:

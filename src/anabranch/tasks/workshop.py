@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import errno
 import functools
 import os
 import shutil
@@ -29,7 +30,7 @@ from anabranch import workers
 from anabranch.catalog import attempts, losses, plans, published, tasks, waiting, work
 from anabranch.catalog.work import Offer
 from anabranch.database import is_transient, persist
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, ResourceError
 from anabranch.media.process import Cancelled, CancelToken, Tape
 from anabranch.storage.files import FileStorage
 from anabranch.tasks import capabilities, turns
@@ -444,6 +445,10 @@ def _size_of(folder: Path) -> int:
 
 
 def _told(error: Exception, claim: Claim) -> dict[str, Json]:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        error = ResourceError(
+            "disk_full", f"There was no room to work on {claim.piece}.", "Free some space; the step is tried again."
+        )
     if isinstance(error, AnabranchError):
         return error.to_dict()
     _log.exception("step broke", task=claim.task_id, piece=claim.piece)
