@@ -15,6 +15,7 @@ from starlette.routing import Route
 from anabranch.api import (
     events,
     files,
+    following,
     keys,
     media,
     operations,
@@ -175,6 +176,7 @@ def _describe(api: fastapi.FastAPI) -> None:
         schemas["ProblemDocument"] = problems.ProblemDocument.model_json_schema()
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
+        following.link(document)
         return document
 
     api.openapi = described  # type: ignore[method-assign]
