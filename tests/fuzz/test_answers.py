@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from anabranch.engine import driver, protocol
 from anabranch.engine.events import Event
+from anabranch.errors import OptionError
 from tests.engine.apps import new_client, running
 from tests.fuzz import TIMES
 
@@ -328,6 +329,33 @@ async def test_steps_by_the_hundred_and_results_by_the_megabyte_are_taken(tmp_pa
     answers = iter([met(*done), plain])
     async with odd(tmp_path) as app:
         assert (await app.run(lambda call: next(answers)(call))).output == "done"
+
+
+_WHERE = {"url": "http://127.0.0.1/"}
+UNDRIVABLE: tuple[dict[str, Any], ...] = (
+    {"id": 7},
+    {"id": "a\0b"},
+    {"triggers": [{"event": 7}]},
+    {"triggers": 7},
+    {"throttle": {"limit": 0, "period": "1s"}},
+    {"throttle": {"limit": 1, "period": "1s", "burst": "many"}},
+    {"debounce": {"period": "9" * 30 + "w"}},
+    {"steps": {}},
+    {"steps": {"step": {"runtime": {"url": "no address"}}}},
+    {"steps": {"step": {"runtime": {"url": "http://[::"}}}},
+    {"steps": {"step": {"runtime": {"url": 7}}}},
+    {"steps": {"step": {"runtime": _WHERE, "retries": {"attempts": "often"}}}},
+)
+
+
+async def test_a_function_that_could_not_be_driven_is_not_registered(tmp_path: Path) -> None:
+    function = {"id": "app-f", "triggers": [{"event": "go"}], "steps": {"step": {"runtime": _WHERE}}}
+    async with running(tmp_path, new_client(), []) as engine:
+        engine.register([function])
+        for part in UNDRIVABLE:
+            with pytest.raises(OptionError, match="Send what an Inngest SDK sends") as raised:
+                engine.register([{**function, **part}])
+            assert raised.value.code == "invalid_registration", part
 
 
 _WORDS = st.sampled_from(["", "a", "b", "step", "1s", "soon", "2020-01-01T00:00:00Z", "app-none", "go", "\0", "\udfff"])

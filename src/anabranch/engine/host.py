@@ -434,7 +434,9 @@ def _read_function(config: Mapping[str, Json]) -> Function:
         function = Function.from_registration(config)
         for cron in function.crons:
             schedule.next_ms(cron, clock.now_ms())
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        if httpx2.URL(function.url).scheme not in ("http", "https"):
+            raise ValueError(f"an address begins with http:// or https://, got {function.url!r}")
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, httpx2.InvalidURL) as error:
         raise OptionError(
             "invalid_registration",
             f"Function {config.get('id', '?')} cannot be registered: {type(error).__name__}: {error}.",

@@ -82,16 +82,16 @@ class Function:
         step = next(iter(config["steps"].values()))
         retries = step.get("retries") or {}
         return cls(
-            id=config["id"],
-            name=config.get("name") or config["id"],
-            url=step["runtime"]["url"],
+            id=_text(config["id"]),
+            name=_text(config.get("name") or config["id"]),
+            url=_text(step["runtime"]["url"]),
             triggers=tuple(
-                Trigger(trigger["event"], trigger.get("expression"))
+                Trigger(_text(trigger["event"]), trigger.get("expression"))
                 for trigger in config.get("triggers") or []
                 if trigger.get("event")
             ),
             # Inngest's own default when an app does not say.
-            retries=retries.get("attempts", 3),
+            retries=int(retries.get("attempts", 3)),
             crons=tuple(trigger["cron"] for trigger in config.get("triggers") or [] if trigger.get("cron")),
             flow=Flow.from_registration(config),
         )
