@@ -95,6 +95,11 @@ def turned(degrees: int) -> Path:
     return make(f"turned{degrees}.mp4", "-display_rotation:v:0", str(-degrees), "-i", str(upright), "-c", "copy")
 
 
+def timecoded() -> Path:
+    """Pictures with a time code, as cameras write it."""
+    return make("timecoded.mxf", *_pattern(1), "-c:v", "mpeg2video", "-timecode", "01:00:00:00")
+
+
 def odd_size() -> Path:
     coded = ("-vf", "format=yuv444p,scale=321:239,setsar=1", "-c:v", "libx264", "-preset", "ultrafast")
     return make("odd_size.mkv", *_pattern(1), *coded)

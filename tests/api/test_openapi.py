@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.stateful import run_state_machine_as_test
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.served import serving
+from tests.fuzz import TIMES
 
 if TYPE_CHECKING:
     from tests.api.served import Server
@@ -65,6 +67,67 @@ def ask_everything(server: Server) -> list[str]:
         tried += 1
     assert tried > 50
     return wrong
+
+
+# Beside those above, what takes more than one request to be seen. Not `positive_data_acceptance`: that an address names
+# nothing is for the server to say; nor `missing_required_header`: there is one of two ways to say who calls.
+FOLLOWING_CHECKS = [
+    *CHECKS,
+    *(
+        schemathesis.checks.CHECKS.get_one(name)
+        for name in (
+            "use_after_free",
+            "ensure_resource_availability",
+            "ignored_auth",
+            "unsupported_method",
+            "negative_data_rejection",
+        )
+    ),
+]
+# What ends all media, or the session, of whoever follows.
+UNFOLLOWED = UNTRIED | {"deleteAllMedia", "retryAllMedia", "signIn", "signOut", "getSession"}
+
+
+@pytest.mark.slow
+def test_where_an_answer_leads_is_there_until_it_is_deleted(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as server:
+        schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json").exclude(operation_id=sorted(UNFOLLOWED))
+        followed: set[str] = set()
+
+        @schema.auth()
+        class Key:
+            def get(self, case: Any, context: Any) -> str:
+                return f"Bearer {server.key}"
+
+            def set(self, case: Any, data: str, context: Any) -> None:
+                case.headers["authorization"] = data
+
+        class Machine(schema.as_state_machine()):  # type: ignore[misc]
+            def before_call(self, case: Any) -> None:
+                # The key that follows is enough; a made up session beside it would be taken for what let it in.
+                case.cookies.clear()
+
+            def validate_response(self, response: Any, case: Any, **given: Any) -> None:
+                if response.status_code < 300 and case.path_parameters:
+                    followed.add(case.operation.definition.raw["operationId"])
+                case.validate_response(
+                    response, checks=FOLLOWING_CHECKS, transport_kwargs=given, recorder=self.recorder
+                )
+
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                max_examples=12 * TIMES,
+                stateful_step_count=8,
+                # Told as it was found: each request that makes it shorter is one more to a server that remembers.
+                phases=[Phase.generate],
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    # Made up ids name nothing, so that these were led to.
+    assert len(followed - {"sendEvents"}) >= 6, followed
 
 
 def test_the_document_in_the_repository_is_the_one_that_is_served(server: Server) -> None:

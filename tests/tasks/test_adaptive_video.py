@@ -10,7 +10,7 @@ import m3u8
 import pytest
 
 from anabranch.errors import OptionError
-from anabranch.media import chunks, ffmpeg
+from anabranch.media import chunks, conformance, ffmpeg
 from anabranch.media.probe import probe
 from anabranch.tasks.adaptive_video import AdaptiveVideo
 from tests import clips, samples
@@ -229,3 +229,11 @@ def test_a_damaged_tail_leaves_what_was_there(make_desk: Callable[..., Desk], st
 def test_an_option_that_does_not_exist_is_named() -> None:
     with pytest.raises(OptionError, match='there is no option "rungs"'):
         AdaptiveVideo().read_options({"rungs": 3})
+
+
+def test_the_time_code_of_a_camera_is_no_track_of_a_rendition(
+    make_desk: Callable[..., Desk], storage: FileStorage
+) -> None:
+    address = master(do(AdaptiveVideo(), {}, clips.timecoded(), make_desk), storage).as_uri()
+    found = conformance.check(address, conformance.fetcher(address))
+    assert [finding for finding in found if finding.severity == "error"] == []

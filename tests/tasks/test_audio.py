@@ -253,3 +253,10 @@ def test_a_part_of_the_sound_begins_at_the_moment_that_was_asked_for(
     first = next(at for at, value in enumerate(heard) if value > 5000)
     # Of a transport stream the run-in of the encoder is a part: 21 ms.
     assert first / 48000 == pytest.approx(0.7, abs=0.03)
+
+
+def test_sound_from_where_nothing_is_left_is_refused(make_desk: Callable[..., Desk]) -> None:
+    with pytest.raises(OptionError) as raised:
+        do(Audio(), {"start": 5}, clips.plain(), make_desk)
+    assert raised.value.code == "invalid_option"
+    assert '"start": 5 s is past the end of the sound, at 2 s' in raised.value.message

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from anabranch.api import (
     events,
     files,
+    following,
     keys,
     media,
     operations,
@@ -103,6 +104,7 @@ def _describe(api: fastapi.FastAPI) -> None:
             if scopes and route.include_in_schema:
                 for method in route.methods or ():
                     _say_scopes(document["paths"][route.path_format][method.lower()], scopes)
+        following.link(document)
         return document
 
     api.openapi = described  # type: ignore[method-assign]

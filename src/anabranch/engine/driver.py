@@ -57,6 +57,8 @@ LOOK_AGAIN_S = 30.0
 # ask is to call the function from its first line, and the SDK wakes ten times a second for each call without an answer:
 # a film of 200 chunks would begin with 200 calls past 200 steps each.
 ASKED_AT_ONCE = max(16, 2 * (os.cpu_count() or 1))
+# Each call carries the results of all steps, so that a run of many costs the square of them. Inngest ends one at 1,000.
+_MOST_STEPS = 10_000
 # A run that was waiting when its driver was lost may be late by now; there may be a place for it all the same.
 _WAITS_AT_LEAST_S = 1.0
 
@@ -193,11 +195,13 @@ class _Walk:
                 if isinstance(answer, Returned):
                     await end(self._around, self._run, "completed", output=answer.output)
                     return
-                if isinstance(answer, Errored):
-                    failures = await self._fail_whole(answer, failures)
+                refused = answer if isinstance(answer, Errored) else self._refused(answer.ops)
+                if refused is not None:
+                    failures = await self._fail_whole(refused, failures)
                     if failures == 0:
                         return
                     continue
+                assert isinstance(answer, Met)
                 await self._settle_met(answer.ops)
         except StartedTooLate:
             await cancel(self._around, self._run.id, driven=True)
@@ -214,6 +218,9 @@ class _Walk:
                 attempt=failures,
                 max_attempts=self._function.max_attempts,
             )
+            if len(body) > protocol.MOST_BYTES:
+                message = f"the results of its steps come to more than {protocol.MOST_BYTES >> 20} MiB"
+                return Errored(protocol.error("StateTooLarge", message), retriable=False)
             with structlog.contextvars.bound_contextvars(step=self._names.get(step_id, step_id), attempt=failures + 1):
                 return await self._around.call(self._function, step_id, body)
 
@@ -244,9 +251,22 @@ class _Walk:
         await asyncio.to_thread(self._journal.plan, self._run.id, [step])
         return await self._wait_for_next(protocol.WHOLE_FUNCTION, answer, failures)
 
+    def _refused(self, ops: Sequence[Op]) -> Errored | None:
+        """What is wrong with steps that lead nowhere, or None. The function would be called for them for ever."""
+        if all(op.id in self._results for op in ops):
+            names = ", ".join(op.display_name for op in ops[:3])
+            return Errored(protocol.error("NoProgress", f"the function met steps that are done: {names}"))
+        if len(self._results) + len(ops) > _MOST_STEPS:
+            return Errored(
+                protocol.error("TooManySteps", f"the run has more than {_MOST_STEPS} steps"), retriable=False
+            )
+        return None
+
     async def _settle_met(self, ops: tuple[Op, ...]) -> None:
         """Settle the steps that are new; return when it is worth calling the function again."""
-        fresh = [op for op in ops if op.id not in self._settling]
+        # By id: one that is told of twice is one step.
+        new = {op.id: op for op in ops if op.id not in self._settling}
+        fresh = list(new.values())
         if fresh:
             planned = [_as_step(op) for op in fresh]
             steps = await asyncio.to_thread(self._journal.plan, self._run.id, planned)

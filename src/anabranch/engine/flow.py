@@ -157,7 +157,12 @@ def _concurrency(given: Json) -> Concurrency:
 
 
 def _throttle(given: Mapping[str, Json] | None) -> Throttle | None:
-    return given and Throttle(int(given["limit"]), _period(given), given.get("burst") or 1, given.get("key"))  # type: ignore[return-value]
+    if not given:
+        return None
+    limit = int(given["limit"])
+    if limit < 1:
+        raise ValueError(f"a throttle lets at least one start, got {limit}")
+    return Throttle(limit, _period(given), int(given.get("burst") or 1), given.get("key"))
 
 
 def _rate_limit(given: Mapping[str, Json] | None) -> RateLimit | None:

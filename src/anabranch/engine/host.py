@@ -403,15 +403,30 @@ class Engine:
         if self._signing_key is not None:
             headers[signing.HEADER] = signing.sign(body, self._signing_key)
         try:
-            response = await client.post(url, content=body, headers=headers)
+            async with client.stream("POST", url, content=body, headers=headers) as response:
+                answered = await _read_body(response)
         except httpx2.HTTPError as error:
             return Errored(protocol.error(type(error).__name__, f"{function.url} cannot be called: {error}"))
+        if answered is None:
+            message = f"{function.url} answered more than {protocol.MOST_BYTES >> 20} MiB"
+            return Errored(protocol.error("AnswerTooLarge", message))
         if self._signing_key is not None and response.status_code < 400:
             signature = response.headers.get(signing.HEADER)
-            if not signing.is_signed(response.content, signature, self._signing_key):
+            if not signing.is_signed(answered, signature, self._signing_key):
                 message = f"{function.url} answered without a good signature; has the app this engine's signing key?"
                 return Errored(protocol.error("UnsignedAnswer", message))
-        return protocol.read_answer(response.status_code, response.headers, response.content)
+        return protocol.read_answer(response.status_code, response.headers, answered)
+
+
+async def _read_body(response: httpx2.Response) -> bytes | None:
+    """What an app answers; None when it is more than it may be. The rest is not waited for."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > protocol.MOST_BYTES:
+            return None
+    return b"".join(parts)
 
 
 def _read_function(config: Mapping[str, Json]) -> Function:
@@ -419,7 +434,9 @@ def _read_function(config: Mapping[str, Json]) -> Function:
         function = Function.from_registration(config)
         for cron in function.crons:
             schedule.next_ms(cron, clock.now_ms())
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        if httpx2.URL(function.url).scheme not in ("http", "https"):
+            raise ValueError(f"an address begins with http:// or https://, got {function.url!r}")
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, httpx2.InvalidURL) as error:
         raise OptionError(
             "invalid_registration",
             f"Function {config.get('id', '?')} cannot be registered: {type(error).__name__}: {error}.",

@@ -8,12 +8,14 @@ specification, sections 4 and 5.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from anabranch import clock
+from anabranch.engine.durations import read_duration_s
 from anabranch.engine.flow import Flow
 
 if TYPE_CHECKING:
@@ -23,6 +25,17 @@ Json = Any
 
 # The step id that means "call the function, not one of its steps".
 WHOLE_FUNCTION = "step"
+
+# What an app may answer, and what all results of a run may come to. Inngest allows a run as much.
+MOST_BYTES = 32 << 20
+# How deep lists and objects may lie in one another. Python gives up at a thousand, less those that it is in already.
+_DEEPEST = 200
+# What is kept of what an app says of an error.
+_LONGEST_TEXT = 10_000
+# An id is a SHA-1.
+_LONGEST_NAME = 500
+# What no database takes, in an id that is looked for again.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -69,16 +82,16 @@ class Function:
         step = next(iter(config["steps"].values()))
         retries = step.get("retries") or {}
         return cls(
-            id=config["id"],
-            name=config.get("name") or config["id"],
-            url=step["runtime"]["url"],
+            id=_text(config["id"]),
+            name=_text(config.get("name") or config["id"]),
+            url=_text(step["runtime"]["url"]),
             triggers=tuple(
-                Trigger(trigger["event"], trigger.get("expression"))
+                Trigger(_text(trigger["event"]), trigger.get("expression"))
                 for trigger in config.get("triggers") or []
                 if trigger.get("event")
             ),
             # Inngest's own default when an app does not say.
-            retries=retries.get("attempts", 3),
+            retries=int(retries.get("attempts", 3)),
             crons=tuple(trigger["cron"] for trigger in config.get("triggers") or [] if trigger.get("cron")),
             flow=Flow.from_registration(config),
         )
@@ -190,14 +203,18 @@ def request_body(
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """What an SDK answered. An answer that makes no sense is a retriable error, since a proxy may have spoken."""
     try:
-        value = json.loads(body) if body else None
+        value = _read_json(body) if body else None
     except ValueError:
         value = None
         if status < 400:
             status = 502
     retriable = headers.get("x-inngest-no-retry", "").lower() != "true"
-    if status == 206 and isinstance(value, list) and value and all(_is_op(entry) for entry in value):
-        return Met(tuple(_read_op(entry) for entry in value), retriable)
+    if status == 206 and isinstance(value, list) and value:
+        try:
+            return Met(tuple(_read_op(entry) for entry in value), retriable)
+        except (ValueError, TypeError, KeyError) as why:
+            said = f"the app answered with a step that makes no sense: {type(why).__name__}: {str(why)[:500]}"
+            return Errored(error("UnreadableStep", said), retriable)
     if status in (200, 201):
         return Returned(value)
     retry_after = headers.get("retry-after")
@@ -208,45 +225,126 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     )
 
 
-def _is_op(entry: Json) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("op"), str)
+def _read_json(body: bytes) -> Json:
+    """What a body says.
+
+    Raises:
+        ValueError: it is no JSON, or lies too deep.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        value = json.loads(body, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it lies too deep") from None
+    # It costs as much as reading does, and few answers have enough in them to lie deep.
+    if body.count(b"[") + body.count(b"{") > _DEEPEST:
+        _check_depth(value)
+    return value
 
 
-def _read_op(entry: Mapping[str, Json]) -> Op:
-    name = entry.get("name") or ""
-    return Op(
-        id=entry["id"],
-        op=entry["op"],
+def _check_depth(value: Json) -> None:
+    layer = [value]
+    for _ in range(_DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list))
+        layer = [one for each in inside for one in each]
+        if not layer:
+            return
+    raise ValueError("it lies too deep")
+
+
+def _read_op(entry: Json) -> Op:
+    """A step as an app tells of it.
+
+    Raises:
+        ValueError, TypeError, KeyError: it makes no sense.
+    """
+    if not isinstance(entry, dict):
+        raise TypeError(f"a step is an object, got {str(entry)[:100]!r}")
+    id_, op, name = _text(entry["id"]), _text(entry["op"]), _text(entry.get("name") or "")
+    if not 0 < len(id_) <= _LONGEST_NAME or id_ == WHOLE_FUNCTION:
+        raise ValueError(f"a step cannot have the id {id_[:100]!r}")
+    opts, told = entry.get("opts") or {}, entry.get("error")
+    if not isinstance(opts, dict):
+        raise TypeError(f"opts is an object, got {str(opts)[:100]!r}")
+    met = Op(
+        id=id_,
+        op=op,
         name=name,
-        display_name=entry.get("displayName") or name or entry["id"],
-        opts=entry.get("opts") or {},
+        display_name=_text(entry.get("displayName") or name or id_)[:_LONGEST_TEXT],
+        opts=opts,
         data=entry.get("data"),
-        error=entry.get("error"),
+        error=None if told is None else _shaped(told),
     )
+    _check_opts(met)
+    return met
+
+
+def _check_opts(op: Op) -> None:
+    """Look at what an op asks for, so that whoever settles it need not."""
+    if op.op == "Sleep":
+        read_instant(op.name)
+    elif op.op == "WaitForEvent":
+        if not _text(op.opts.get("event") or op.name):
+            raise ValueError("a wait names its event")
+        read_duration_s(_text(op.opts["timeout"]))
+    elif op.op == "InvokeFunction":
+        _text(op.opts["function_id"])
+        if op.opts.get("timeout"):
+            read_duration_s(_text(op.opts["timeout"]))
+        payload = op.opts.get("payload") or {}
+        if not isinstance(payload, dict) or not isinstance(payload.get("data") or {}, dict):
+            raise TypeError(f"payload and its data are objects, got {str(payload)[:100]!r}")
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str) or _UNSTORABLE.search(value):
+        raise TypeError(f"a text was expected, got {str(value)[:100]!r}")
+    return value
 
 
 def _read_error(value: Json, status: int, body: bytes) -> dict[str, Json]:
     if isinstance(value, dict) and "message" in value:
-        return error(str(value.get("name") or "Error"), str(value["message"])) | {"stack": value.get("stack")}
+        return _shaped(value)
     said = body[:500].decode("utf-8", "replace")
     return error("Error", f"the app answered {status}: {said}")
 
 
+def _shaped(told: Json) -> dict[str, Json]:
+    """An error as an app tells of it, in the shape that SDKs use."""
+    if not isinstance(told, dict):
+        return error("Error", str(told)[:_LONGEST_TEXT])
+    name, message, stack = told.get("name"), told.get("message"), told.get("stack")
+    made = error(str(name or "Error")[:_LONGEST_NAME], str(message or "")[:_LONGEST_TEXT])
+    return made | {"stack": None if stack is None else str(stack)[:_LONGEST_TEXT]}
+
+
 def _read_time(text: str) -> int | None:
     """`Retry-After`: seconds, an HTTP date (RFC 9110 section 10.2.3), or ISO 8601 as SDKs send it."""
-    if text.strip().isdigit():
-        return clock.now_ms() + int(text) * 1000
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
+    for read in (_after_seconds, datetime.fromisoformat, parsedate_to_datetime):
         try:
             return _to_ms(read(text))
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             continue
     return None
 
 
+def _after_seconds(text: str) -> datetime:
+    return clock.now() + timedelta(seconds=int(text))
+
+
 def read_instant(text: str) -> int:
-    """The end of a sleep, ISO 8601, as Unix milliseconds."""
-    return _to_ms(datetime.fromisoformat(text))
+    """The end of a sleep, ISO 8601, as Unix milliseconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _to_ms(datetime.fromisoformat(text))
+    except OverflowError as error:
+        raise ValueError(f"no moment: {text!r}") from error
 
 
 def _to_ms(moment: datetime) -> int:

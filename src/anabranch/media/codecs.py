@@ -52,10 +52,11 @@ def arguments(rung: Rung, rate: Fraction, keys: Sequence[int], *, quality: str, 
 def container(rate: Fraction) -> list[str]:
     """Arguments for the container of a rung: CMAF, a fragment a group."""
     # frag_discont: times go on from the chunk before instead of starting at 0. delay_moov and the edit list take back
-    # the delay of reordered frames, so that pictures meet their sound.
+    # the delay of reordered frames, so that pictures meet their sound. write_tmcd: the time code of a camera would be
+    # a track of its own, and a rendition has one.
     return [
         *("-f", "mp4", "-movflags", "+frag_keyframe+delay_moov+default_base_moof+frag_discont", "-use_editlist", "1"),
-        *("-brand", "cmfc", "-video_track_timescale", str(timescale(rate))),
+        *("-brand", "cmfc", "-video_track_timescale", str(timescale(rate)), "-write_tmcd", "0"),
     ]
 
 

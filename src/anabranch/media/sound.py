@@ -18,6 +18,13 @@ def on_time(track: AudioTrack, start_s: float = 0.0, end_s: float | None = None)
     return ",".join(filters)
 
 
+def heard(probe: Probe) -> tuple[AudioTrack, ...]:
+    """The tracks that can be heard, the default one first: not those of which a file does not say how they are coded,
+    nor those that end before time 0.
+    """
+    return tuple(track for track in probe.audio if track.channels and track.sample_rate and track.end_s > 0)
+
+
 def main_track(probe: Probe) -> AudioTrack | None:
     """The track that is heard when nobody chooses: the default one, else the first."""
-    return probe.audio[0] if probe.audio else None
+    return next(iter(heard(probe)), None)

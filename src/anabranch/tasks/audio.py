@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from anabranch.errors import EncodeError, FinalError
+from anabranch.errors import EncodeError, FinalError, OptionError
 from anabranch.media import captions, ffmpeg, opening, sound, speech
 from anabranch.media.probe import probe
 from anabranch.media.speech import stretches
@@ -95,12 +95,22 @@ class Audio(Kind[AudioOptions]):
     options = AudioOptions
 
     def plan(self, options: AudioOptions, probe: Probe) -> list[Piece]:
-        """One piece, or none without a sound; several of a long recording that is to be written down."""
+        """One piece, or none without a sound; several of a long recording that is to be written down.
+
+        Raises:
+            OptionError: `invalid_option`, there is no sound after `start`.
+        """
         track = sound.main_track(probe)
         if track is None:
             return []
         if options.is_text:
             return _stretches(options, track, probe)
+        if not _length(options, track, probe):
+            raise OptionError(
+                "invalid_option",
+                f'Options of audio: "start": {options.start:g} s is past the end of the sound, at {track.end_s:g} s.',
+                "Give an earlier one.",
+            )
         required = capabilities.encoders(_SOUNDS[options.format][1])
         return [Piece("encode", weight=probe.duration_s, requires=required)]
 

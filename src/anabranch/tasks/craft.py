@@ -18,6 +18,7 @@ from anabranch.catalog import attempts, media, plans, tasks, work
 from anabranch.database import persist
 from anabranch.errors import EncodeError, FinalError
 from anabranch.ids import new_id
+from anabranch.media import timeline
 from anabranch.media.probe import Probe
 from anabranch.media.process import CancelToken, Tape
 from anabranch.tasks import Piece, capabilities
@@ -145,6 +146,7 @@ class Craft:
             kind = kind_named(task.kind)
             options = kind.read_options(task.options)
             seen = self.sources.look(task.input)
+            timeline.check(seen)
             pieces = list(kind.plan(options, seen))
             for piece in pieces:
                 capabilities.check(self._database, piece.requires, f"A task of the kind {task.kind}")

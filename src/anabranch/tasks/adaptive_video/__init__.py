@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from anabranch.media import chunks, codecs, ladder, picture
 from anabranch.media.ladder import Wish
+from anabranch.media.sound import heard
 from anabranch.tasks import Kind, Options, Output, Piece, capabilities
 from anabranch.tasks.adaptive_video import chunk, package, sound
 from anabranch.tasks.thumbnails import Thumbnails, ThumbnailsOptions
@@ -104,7 +105,7 @@ class AdaptiveVideo(Kind[AdaptiveVideoOptions]):
         cut = _chunks(options, probe)
         sounds = [
             Piece(sound.piece_name(number), {"track": number}, weight=probe.duration_s * 2)
-            for number in range(len(probe.audio))
+            for number in range(len(heard(probe)))
         ]
         pieces = [*cut[:1], *sounds, *cut[1:]]
         if probe.video is not None and options.storyboard:

@@ -14,6 +14,7 @@ from anabranch import languages
 from anabranch.errors import EncodeError
 from anabranch.media import captions, dash, ffmpeg, hls
 from anabranch.media.ladder import Rung
+from anabranch.media.sound import heard
 from anabranch.tasks import Output
 from anabranch.tasks.adaptive_video import sound
 from anabranch.tasks.desk import StoredFile
@@ -41,8 +42,8 @@ def grow(results: Sequence[dict[str, Json] | None], desk: Desk) -> Output | None
     chunks = _from_the_first([one for one in results if one is None or "renditions" in one])
     sounds = [one for one in results if one is not None and "track" in one]
     wants_video = desk.probe.video is not None
-    heard = len(sounds) == len(desk.probe.audio) and all(one["segments"] for one in sounds)
-    if not heard or (wants_video and not chunks):
+    audible = len(sounds) == len(heard(desk.probe)) and all(one["segments"] for one in sounds)
+    if not audible or (wants_video and not chunks):
         return None
     shown = _presentation(chunks, sounds, desk, complete=False)
     for rendition in shown.renditions:

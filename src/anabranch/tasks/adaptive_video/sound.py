@@ -33,7 +33,7 @@ def piece_name(number: int) -> str:
 
 def encode(number: int, desk: Desk) -> dict[str, Json]:
     """Encode a track of sound, telling of its segments as they come."""
-    track = desk.probe.audio[number]
+    track = sound.heard(desk.probe)[number]
     file = desk.scratch / "audio.mp4"
     segments = _Segments(number, track, file, desk)
 
