@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from anabranch import migrations, workers
-from anabranch.catalog import changes, media, transcripts
+from anabranch.catalog import changes, keys, media, transcripts
 from anabranch.catalog import tables as catalog
 from anabranch.database import open_database
 from anabranch.engine import tables as engine
@@ -67,6 +67,22 @@ def test_migrating_gives_the_tables_that_the_code_expects(url: str) -> None:
         "ix_deliveries_not_handed_over",
         "ix_work_waiting",
     }
+    database.dispose()
+
+
+def test_keys_of_before_there_were_scopes_go_on_doing_everything(url: str) -> None:
+    database = open_database(url)
+    with database.begin() as connection:
+        command.upgrade(migrations.config(connection), "0009")
+        statement = "INSERT INTO api_keys (id, name, prefix, hash, created_at) VALUES ('key_1', 'old', 'ab_', 'x', 1)"
+        connection.exec_driver_sql(statement)
+    migrations.upgrade(database)
+    with database.begin() as connection:
+        # As a process of the version before makes one, which goes on meanwhile.
+        connection.exec_driver_sql(statement.replace("key_1", "key_2").replace("'x'", "'y'"))
+    found = [(key.scopes, key.requests_per_minute) for key in keys.every(database)]
+    assert found == [(["admin"], None)] * 2
+    assert keys.all_of(found[0][0]) == keys.SCOPES["admin"]
     database.dispose()
 
 

@@ -25,9 +25,14 @@ def blocks(size: int) -> Iterator[bytes]:
     yield b" " * (size % MIB)
 
 
-@pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("chunked", [True, False])
-@pytest.mark.parametrize("path", ["/tasks", "/webhooks/endpoints", "/media/delete", "/fn/register", "/e/{key}"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        *(("/tasks", kind) for kind in TYPES),
+        *((path, "text/plain") for path in ("/webhooks/endpoints", "/media/delete", "/fn/register", "/e/{key}")),
+    ],
+)
 def test_a_body_that_is_no_upload_is_not_read_beyond_its_limit(
     server: Server, kind: str, chunked: bool, path: str
 ) -> None:

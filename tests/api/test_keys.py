@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 
+from anabranch.cli import main
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.served import Server
 
 
@@ -49,3 +55,28 @@ def test_a_key_that_was_told_once_is_not_told_to_who_asks_twice(server: Server) 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 201}, {"name": "x", "scope": "all"}])
 def test_a_key_needs_a_name_and_nothing_else(server: Server, body: dict[str, str]) -> None:
     assert server.post("/keys", body, 422)["code"] == "invalid_request"
+
+
+def test_keys_are_made_for_scopes_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANABRANCH_HOME", str(tmp_path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["anabranch", "keys", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    scopes = ("--scope", "upload", "--scope", "read")
+    code, made, said = run("create", "upload form", *scopes, "--requests-per-minute", "60", "--json")
+    assert (code, said) == (0, "")
+    assert (json.loads(made)["scopes"], json.loads(made)["requests_per_minute"]) == (["read", "upload"], 60)
+    code, made, said = run("create", "all of it")
+    assert made.startswith("ab_live_")
+    assert "may do everything" in said
+    listed = run("list")[1]
+    assert "read, upload" in listed
+    assert "admin" in listed
+    assert run("create", "x", "--scope", "all")[0] == 2

@@ -28,17 +28,12 @@ NAMES = [
     "../../escaped",
     "/tmp/escaped-absolutely",
     "..\\..\\escaped",
-    "C:\\escaped.mp4",
     "a\0b.mp4",
     "..",
-    ".",
     ".hidden",
     "a/../../escaped.mp4",
-    "%2e%2e%2fescaped",
     "ünïcödé \u202e.mp4",
-    "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16") + ".mp4",
     "a\r\nset-cookie: escaped=1",
-    "-rf",
     LONG,
 ]
 # Where files are written, below the home folder; and the database.
