@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anabranch.errors import AnabranchError
+from anabranch.limits import Limits
 from anabranch.media import timeline
 from anabranch.media.probe import Probe
 from anabranch.tasks.kinds import KINDS
@@ -70,7 +71,7 @@ def outcome(look: Callable[[], Probe]) -> tuple[str, Probe | None]:
     """
     try:
         seen = look()
-        timeline.check(seen)
+        timeline.check(seen, Limits())
     except AnabranchError as error:
         check_error(error)
         return error.code, None

@@ -143,7 +143,6 @@ def test_what_a_child_says_takes_no_disk_and_little_memory() -> None:
 @pytest.mark.parametrize(
     ("limits", "code", "setting"),
     [
-        (Limits(duration_s=1), "duration_too_long", "ANABRANCH_MAX_DURATION_S"),
         (Limits(pixels=100), "picture_too_large", "ANABRANCH_MAX_PIXELS"),
         (Limits(frame_rate=10), "frame_rate_too_high", "ANABRANCH_MAX_FRAME_RATE"),
         (Limits(streams=1), "too_many_streams", "ANABRANCH_MAX_STREAMS"),

@@ -173,7 +173,7 @@ def probe(path: Path, sandbox: Sandbox | None = None, cancel: process.CancelToke
 
     Raises:
         SourceError: `not_media` (also for playlists, scripts and still images), `truncated` (its index is
-            missing), `no_tracks`, `probe_crashed`, or beyond a limit: `duration_too_long`, `picture_too_large`,
+            missing), `no_tracks`, `probe_crashed`, or beyond a limit: `picture_too_large`,
             `frame_rate_too_high` or `too_many_streams`.
         ResourceError: `out_of_memory`, `process_stalled` or `process_timeout`.
     """

@@ -63,7 +63,8 @@ class _Seen:
 
     frames: int = 0
     start: int | None = None
-    end: int = 0
+    # Before anything that a file can say.
+    end: int = -(1 << 63)
     bytes: int = 0
     last_pts: int | None = None
     keyframes: list[int] = field(default_factory=list)
@@ -111,12 +112,11 @@ def _probe(path: Path, limits: Limits) -> dict[str, Any]:
             f"{path.name} has neither pictures nor sound that can be read.",
             "Its tracks are empty or in a format that is not known; export it again as MP4.",
         )
-    duration_s = max(track["end_s"] for track in ([shown] if shown else []) + heard)
-    _check_duration(path, duration_s, limits)
+    ends = [track["end_s"] for track in ([shown] if shown else []) + heard]
     return {
         "format": format_name,
         "zero_s": float(zero_s),
-        "duration_s": duration_s,
+        "duration_s": max(ends),
         "size_bytes": path.stat().st_size,
         "video": shown,
         "audio": heard,
@@ -159,12 +159,6 @@ def _check_size(path: Path, width: int, height: int, limits: Limits) -> None:
         raise Unusable("picture_too_large", *_beyond(path, what, f"{limits.pixels:,}", "PIXELS"))
 
 
-def _check_duration(path: Path, duration_s: float, limits: Limits) -> None:
-    if duration_s > limits.duration_s:
-        what = f"lasts {duration_s:,.0f} seconds"
-        raise Unusable("duration_too_long", *_beyond(path, what, f"{limits.duration_s:,.0f}", "DURATION_S"))
-
-
 def _main_video(container: InputContainer) -> VideoStream | None:
     """The track people mean: not a cover picture, the default one, else the largest."""
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -196,10 +190,11 @@ def _read_packets(
         if time.monotonic() - last_sign > 1:
             last_sign = time.monotonic()
             print("reading", flush=True)
-        damaged = damaged or packet.is_corrupt
+        # Some demuxers find streams while they read, and give what they find.
+        damaged = damaged or packet.is_corrupt or packet.stream.index not in seen
         # An edit list marks packets that are decoded but not shown.
         pts = packet.pts if packet.pts is not None else packet.dts
-        if packet.size == 0 or pts is None or packet.is_discard:
+        if packet.size == 0 or pts is None or packet.is_discard or packet.stream.index not in seen:
             continue
         track = seen[packet.stream.index]
         _note(track, packet, pts)

@@ -146,7 +146,7 @@ class Craft:
             kind = kind_named(task.kind)
             options = kind.read_options(task.options)
             seen = self.sources.look(task.input)
-            timeline.check(seen)
+            timeline.check(seen, self._tools.ffmpeg.sandbox.limits)
             pieces = list(kind.plan(options, seen))
             for piece in pieces:
                 capabilities.check(self._database, piece.requires, f"A task of the kind {task.kind}")
