@@ -30,6 +30,7 @@ from anabranch.engine.events import Event
 from anabranch.engine.host import Engine
 from anabranch.wakeups import Wakeups
 from anabranch.workers import Membership
+from tests.databases import put_migrated
 from tests.engine.apps import new_client, registration
 from tests.fuzz import TIMES
 
@@ -160,16 +161,13 @@ def functions_of(world: World, client: inngest.Inngest) -> list[inngest.Function
 class Machine(RuleBasedStateMachine):
     """Does something to an engine, and knows what must be true."""
 
-    migrated: Path
-
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(self.migrated, self.folder / "engine.db")
-        self.database = open_database(f"sqlite:///{self.folder / 'engine.db'}")
+        self.database = open_database(put_migrated(self.folder / "engine.db"))
         self.world = World()
         client = new_client()
         self.functions = functions_of(self.world, client)
@@ -393,14 +391,9 @@ class Machine(RuleBasedStateMachine):
             time.sleep(0.005)
 
 
-@pytest.fixture
-def machine(tmp_path: Path, migrated_file: Path) -> type[Machine]:
-    return type("Machine", (Machine,), {"migrated": migrated_file})
-
-
-def check(machine: type[Machine], examples: int, steps: int) -> None:
+def check(examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        machine,
+        Machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -415,9 +408,9 @@ def check(machine: type[Machine], examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600 * TIMES)
 @pytest.mark.slow
-def test_whatever_happens_to_an_engine_nothing_is_lost_or_done_twice(machine: type[Machine]) -> None:
-    check(machine, 40 * TIMES, 14)
+def test_whatever_happens_to_an_engine_nothing_is_lost_or_done_twice() -> None:
+    check(40 * TIMES, 14)
 
 
-def test_what_happens_to_an_engine_in_seconds_loses_nothing(machine: type[Machine]) -> None:
-    check(machine, 3, 8)
+def test_what_happens_to_an_engine_in_seconds_loses_nothing() -> None:
+    check(3, 8)

@@ -196,7 +196,7 @@ def test_an_address_of_another_kind_is_refused(address: str, tmp_path: Path) -> 
 
 def test_what_is_told_of_an_address_has_no_password_and_no_signature(tmp_path: Path) -> None:
     with pytest.raises(ResourceError) as unreachable:
-        source.fetch("http://user:a-password@127.0.0.1:9/film.mp4?X-Amz-Signature=a-signature", tmp_path)
+        source.fetch("http://user:a-password@127.0.0.1:9/film.mp4?X-Amz-Signature=a-signature", tmp_path, LOOPBACK)
     assert unreachable.value.code == "source_unreachable"
     assert "http://127.0.0.1:9/film.mp4?… cannot be reached" in str(unreachable.value)
     assert "a-password" not in str(unreachable.value)
