@@ -97,7 +97,7 @@ def test_failures_are_grouped_by_code_with_what_to_do_and_what_can_be_repaired(t
 
 def test_the_doctor_says_how_the_installation_is(server: Server) -> None:
     found = {one["about"]: one for one in server.get("/doctor")}
-    assert {"anabranch", "ffmpeg", "speech model", "disk", "database"} == set(found)
+    assert {"anabranch", "ffmpeg", "sandbox", "speech model", "disk", "database"} == set(found)
     assert found["database"]["status"] == "ok"
     assert str(server.home) in found["database"]["said"]
     assert anyone.get(f"{server.url}/doctor").status_code == 401

@@ -183,10 +183,12 @@ COMPARED = {
     },
     "the name of a step": {"engine/driver.py: key != protocol.WHOLE_FUNCTION"},
     "where an object is in storage, or which column a row has": {
+        "api/repairs.py: key != address",
         "catalog/published.py: published.c.key == key",
         "export.py: stored['key'] == output['key']",
         "moving/objects.py: one['key'] != (output or {}).get('key')",
         "moving/rows.py: key == sa.bindparam(f'key_{key.name}')",
+        "retention.py: files.c.key == row.key",
         "tasks/sources.py: key == address",
     },
     "a keyframe": {"media/codecs.py: key == keys[0] + number * gop"},

@@ -116,10 +116,9 @@ class Havoc(threading.Thread):
 
 @pytest.mark.timeout(600)
 # The one knows nearly all of S3 and checks no signature; the other checks each and heeds no condition.
-@pytest.mark.parametrize(("server", "uploads"), [(moto, UPLOADS), (nanio, 10)], ids=["moto", "nanio"])
+@pytest.mark.parametrize("server", [moto, nanio])
 def test_every_upload_ends_ready_and_nothing_is_lost_or_seen_twice(
     server: Callable[[Path], AbstractContextManager[ObjectStore]],
-    uploads: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -130,12 +129,12 @@ def test_every_upload_ends_ready_and_nothing_is_lost_or_seen_twice(
         with fleet(tmp_path, postgres.create(), 3, **settings) as running:
             havoc = Havoc(running, postgres, front)
             havoc.start()
-            ids = [_upload(running, _clip(number)) for number in range(uploads)]
+            ids = [_upload(running, _clip(number)) for number in range(UPLOADS)]
             until(lambda: not _open(running, ids), DONE_WITHIN_S)
             havoc.stop()
             until(lambda: havoc.done["spoilt"] or front.fault is None, 60)
             statuses = Counter(running.server.get(f"/media/{media_id}")["status"] for media_id in ids)
-            assert statuses == {"ready": uploads}, _errors(running, ids)
+            assert statuses == {"ready": UPLOADS}, _errors(running, ids)
             assert {"killed", "frozen", "restarted", "spoilt"} <= havoc.done.keys()
             _check_nothing_twice(running, ids)
             _check_what_is_served(running, ids)
