@@ -156,6 +156,33 @@ def test_a_source_beyond_a_limit_is_refused_with_the_limit(limits: Limits, code:
     assert clips.plain().name in raised.value.message
 
 
+def test_a_small_file_of_vast_pictures_is_refused_before_one_is_decoded() -> None:
+    vast = ["-f", "lavfi", "-i", "color=black:s=9000x9000,format=gray", "-frames:v", "1", "-c:v", "png"]
+    bomb = clips.make("bomb.mkv", *vast)
+    assert bomb.stat().st_size < 1_000_000
+    with pytest.raises(SourceError) as raised:
+        probe(bomb, Sandbox(Limits(memory_bytes=256 << 20)))
+    assert raised.value.code == "picture_too_large"
+
+
+def test_pictures_that_grow_in_the_middle_are_not_decoded(tmp_path: Path) -> None:
+    growing = tmp_path / "growing.ts"
+    for size in ("64x48", "640x480"):
+        part = ["-f", "lavfi", "-i", f"testsrc2=s={size}:d=0.4:r=25", "-c:v", "mpeg2video", "-f", "mpegts"]
+        ffmpeg.run(ffmpeg.find(), [*part, str(tmp_path / size)], making="a part", scratch=tmp_path)
+        with growing.open("ab") as file:
+            file.write((tmp_path / size).read_bytes())
+
+    def pictures(limits: Limits) -> int:
+        out = tmp_path / "out.gray"
+        arguments = ["-i", str(growing), "-vf", "scale=64:48", "-pix_fmt", "gray", "-f", "rawvideo", str(out)]
+        ffmpeg.run(replace(ffmpeg.find(), sandbox=Sandbox(limits)), arguments, making="a look", scratch=tmp_path)
+        return out.stat().st_size // (64 * 48)
+
+    assert pictures(Limits()) >= 19
+    assert 9 <= pictures(Limits(pixels=64 * 48)) <= 11
+
+
 @confines
 def test_the_probe_sees_the_same_where_it_is_confined() -> None:
     assert probe(clips.plain(), Sandbox(confined=True)) == probe(clips.plain())
