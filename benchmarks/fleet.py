@@ -1,7 +1,8 @@
 """Fleet benchmark: worker processes on a PostgreSQL and an S3-speaking server, all of it started here.
 
-How much faster two workers do an `adaptive_video` task than one, each kept to a core of its own; and how long a piece
-that was asked for waits for an idle worker to claim it.
+How much faster two workers do an `adaptive_video` task than one, and how long a piece that was asked for waits for an
+idle worker to claim it. One worker has one core, two have two, each its own. Server, database and store are on the same
+cores: they cost each run alike.
 
 Usage: python benchmarks/fleet.py [SECONDS] [ROUNDS]
 """
@@ -13,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ from anabranch.functions.process_task import read_order
 from benchmarks.main_job import full_hd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from tests.fleet.processes import Fleet
 
 CLAIMS = 200
@@ -64,6 +67,34 @@ def claim_ms(running: Fleet, number: int) -> float:
     return float(until(look, 30)) - asked_ms
 
 
+@contextmanager
+def kept_to(cores: Sequence[int]) -> Iterator[None]:
+    """Keep this process, and all that it starts, to some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def workers(count: int, folder: Path, cores: Sequence[int]) -> Iterator[Fleet]:
+    """Database, store, server and workers, on as many cores as there are workers, of which each has its own."""
+    folder.mkdir()
+    with ExitStack() as stack:
+        stack.enter_context(kept_to(cores[:count]))
+        postgres = stack.enter_context(serving())
+        store = stack.enter_context(moto(folder / "moto.log"))
+        settings = {**store.environment, **READABLE, "ANABRANCH_CPU_SLOTS": "1"}
+        running = stack.enter_context(fleet(folder / "fleet", postgres.create(), count, **settings))
+        for worker, core in zip(running.workers, cores, strict=False):
+            # What it starts is kept there too.
+            for thread in Path(f"/proc/{worker.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+        yield running
+
+
 def main(seconds: float, rounds: int) -> None:
     """Print the figures."""
     cores = sorted(os.sched_getaffinity(0))
@@ -71,30 +102,22 @@ def main(seconds: float, rounds: int) -> None:
         raise SystemExit("two cores are needed")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(serving())
-        store = stack.enter_context(moto(folder / "moto.log"))
-        address = stack.enter_context(elsewhere(folder))
         make_sample(folder / "sample.mp4", seconds)
         source = full_hd(folder / "sample.mp4", folder / "source.mp4", folder)
+        address = stack.enter_context(elsewhere(folder))
         took: dict[int, list[float]] = {1: [], 2: []}
         for number in range(rounds):
             for count, found in took.items():
-                settings = {**store.below(f"{count}-{number}").environment, **READABLE, "ANABRANCH_CPU_SLOTS": "1"}
-                with fleet(folder / f"{count}-{number}", postgres.create(), count, **settings) as running:
-                    for worker, core in zip(running.workers, cores, strict=False):
-                        # What it starts is kept there too.
-                        for thread in Path(f"/proc/{worker.pid}/task").iterdir():
-                            os.sched_setaffinity(int(thread.name), {core})
+                with workers(count, folder / f"{count}-{number}", cores) as running:
                     found.append(film_s(running, f"{address}/{source.name}"))
         one, two = (statistics.median(took[count]) for count in (1, 2))
         print(f"{seconds:g} s of 1920x1080, one core a worker, medians of {rounds} rounds")
         print(f"1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {one / two:.2f} times as fast")
-        settings = {**store.below("claims").environment, **READABLE}
-        with fleet(folder / "claims", postgres.create(), 2, **settings) as running:
+        with workers(2, folder / "claims", cores) as running:
             waits = [claim_ms(running, number) for number in range(CLAIMS)]
         p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))
         print(f"from asking to claim, two idle workers: median {p50:.1f} ms, p99 {p99:.1f} ms of {CLAIMS}")
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 24.0, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
