@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from anabranch import wakeups
 from anabranch.database import open_database
@@ -36,6 +37,13 @@ sys.dont_write_bytecode = False
 # at this address, and 127.0.0.2 stands for whatever else is in a private network.
 os.environ["ANABRANCH_PRIVATE_NETWORKS"] = "127.0.0.1/32"
 os.environ["ANABRANCH_SOURCE_FOLDERS"] = "/"
+
+
+@pytest.fixture(autouse=True)
+def _log_as_usual() -> Iterator[None]:
+    """A command that a test has run here has logs written to what is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

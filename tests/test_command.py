@@ -395,7 +395,7 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     def keys(*arguments: object) -> tuple[int, str, str]:
         return finish(command("keys", *arguments, ANABRANCH_HOME=str(tmp_path)))
 
-    code, made, err = keys("create", "a page", "--json")
+    code, made, err = keys("create", "a page", "--scope", "admin", "--json")
     assert (code, err) == (0, "")
     key = json.loads(made)
     assert key["key"].startswith(key["prefix"])

@@ -6,6 +6,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -100,10 +101,9 @@ def test_whoever_looks_is_told_what_waits_for_room_and_it_goes_on_when_there_is_
         code, out, _ = finish(python("-m", "anabranch", *shown, **reach))
         assert code == 0
         assert "waits for room: needs 256 KiB" in out
-    signed_in = anyone.post(f"{server.url}/session", json={"key": server.key}, headers={"origin": server.url})
-    cookie = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
-    page = anyone.get(f"{server.url}/watch/{media_id}", headers={"cookie": cookie})
-    assert "waiting for room" in page.text
+    with httpx2.Client(base_url=server.url, headers={"origin": server.url}) as browser:
+        browser.post("/session", json={"key": server.key})
+        assert "waiting for room" in browser.get(f"/watch/{media_id}").text
     filler.unlink()
     assert server.media(media_id, "ready", "failed")["status"] == "ready"
     assert not any(one["waitingFor"] for one in server.get(f"/media/{media_id}")["branches"])

@@ -98,7 +98,7 @@ def test_a_server_killed_at_any_stage_goes_on_and_does_nothing_twice(stage: str,
     assert [kind for _, kind in ear.of(media_id)] == ["media.ready"]
     if stage in LONG:
         statuses = [row.status for row in held.attempts(media_id, LONG[stage])]
-        assert statuses == ["interrupted", "completed"]
+        assert statuses == ["lost", "completed"]
 
 
 def test_of_an_upload_in_one_go_that_was_arriving_nothing_is_left(held: Installation) -> None:
