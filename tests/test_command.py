@@ -400,7 +400,7 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     key = json.loads(made)
     assert key["key"].startswith(key["prefix"])
     _, listed, _ = keys("list")
-    assert listed.splitlines()[1].startswith(f"{key['id']}  a page  {key['prefix']}  20")
+    assert listed.splitlines()[1].startswith(f"{key['id']}  a page  {key['prefix']}  admin ")
     assert key["key"] not in listed
     assert json.loads(keys("revoke", key["id"], "--json")[1]) == {"id": key["id"], "revoked": True}
     assert json.loads(keys("list", "--json")[1])[0]["revoked_at"] is not None

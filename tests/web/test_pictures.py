@@ -127,7 +127,7 @@ def test_the_library_while_a_film_is_worked_on(
     page.goto("/operations")
     expect(page.locator(".doing", has_text="The river at noon").first).to_be_visible()
     take(page, taken, tmp_path, "operations")
-    server.media(media_id, "ready")
+    server.api.delete(f"/media/{media_id}")
 
 
 def test_a_film_with_what_is_said_and_how_it_was_made(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch.catalog.work import Need
 from anabranch.media.fit import fit
 from anabranch.media.ladder import Rung
+from anabranch.media.sound import heard, main_track
 from anabranch.tasks.adaptive_video import AdaptiveVideoOptions, sound
 from anabranch.tasks.animation import AnimationOptions
 from anabranch.tasks.audio import AudioOptions
@@ -142,7 +143,7 @@ def _of_rung(piece: Piece, rung: Rung, probe: Probe) -> float:
 
 
 def _of_sound(probe: Probe, number: int) -> float:
-    kbps = sound.KBPS[min(2, probe.audio[number].channels)]
+    kbps = sound.KBPS[min(2, heard(probe)[number].channels)]
     return kbps * 125 * _OVER_RATE * probe.duration_s + _BOXES_BPS / 8 * probe.duration_s
 
 
@@ -159,7 +160,7 @@ def _sheet(options: ThumbnailsOptions, probe: Probe) -> tuple[float, float]:
 
 
 def _audio(piece: Piece, options: AudioOptions, probe: Probe) -> tuple[float, float]:
-    track = probe.audio[0] if probe.audio else None
+    track = main_track(probe)
     if track is None:
         return 0, 0
     end_s = min(options.end if options.end is not None else track.end_s, track.end_s)
