@@ -40,6 +40,7 @@ def test_every_upload_ends_once_and_can_be_watched_before() -> None:
     assert statistics.fmean(found.playable_s) < statistics.fmean(found.ready_s)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_day_and_another_seed_another() -> None:
     costs = Costs.read()
     days = [Simulation(Setup(**{**vars(BUSY), "seed": seed}), costs).run().ready_s for seed in (1, 1, 2)]

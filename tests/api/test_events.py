@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.api.served import Server
 
 
+@pytest.mark.slow
 def test_an_event_of_the_official_client_starts_the_fan_out_once(server: Server, plain_url: str) -> None:
     client = inngest.Inngest(app_id="a", is_production=True, event_api_base_url=server.url, event_key=server.key)
     media_id = f"med_{time.time_ns()}"
@@ -89,6 +90,7 @@ def test_a_run_is_cancelled_and_done_again_from_a_step(server: Server) -> None:
     assert small["code"] == "source_not_found"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_done_again(server: Server, plain_url: str) -> None:
     made = server.post("/tasks", {"input": plain_url, "kind": "image"})
     run_id = server.task(made["id"], "completed")["run_id"]

@@ -84,6 +84,7 @@ def test_outputs_may_be_embedded_everywhere_and_pages_and_answers_nowhere(server
     assert server.api.get("/session").headers["cross-origin-resource-policy"] == "same-origin"
 
 
+@pytest.mark.slow
 def test_what_nobody_thought_of_is_answered_like_everything_else(tmp_path: Path) -> None:
     async def ask() -> list[httpx2.Response]:
         async with whole_app(tmp_path, cors_origins=(LISTED,)) as (api, _):

@@ -82,6 +82,7 @@ def test_a_session_asks_as_often_as_its_key(server: Server) -> None:
         assert (page.status_code, "too_many_requests" in page.text) == (429, True)
 
 
+@pytest.mark.slow
 def test_parts_of_uploads_and_segments_of_films_are_not_counted(server: Server, plain_media: str) -> None:
     key = limited(server, 1)
     clip = clips.plain().read_bytes()

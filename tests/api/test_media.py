@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.api.served import Server
 
 
+@pytest.mark.slow
 def test_a_form_upload_becomes_a_record_with_four_branches(server: Server) -> None:
     with clips.plain(4).open("rb") as file:
         answer = server.api.post(
@@ -91,6 +92,7 @@ def test_what_is_no_upload_is_told_so_and_leaves_nothing(server: Server) -> None
     assert not list((server.home / "uploads").glob("once-*"))
 
 
+@pytest.mark.slow
 def test_what_is_not_media_fails_with_its_code(server: Server) -> None:
     answer = server.api.post("/media?filename=a.mp4", content=b"not a film", headers={"content-type": "video/mp4"})
     row = server.media(answer.json()["id"], "ready", "failed")

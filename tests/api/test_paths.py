@@ -76,6 +76,7 @@ def strange(server: Server, before: set[str]) -> list[str]:
     return [one for one in new if not one.startswith(places) or "escaped" in one or "/." in one]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=named)
 def test_no_name_that_a_client_gives_leads_elsewhere(idle: Server, junk_url: str, name: str) -> None:
     before = tree(idle)

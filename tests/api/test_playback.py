@@ -163,6 +163,7 @@ def test_nothing_but_outputs_is_served(proxy: Server, path: str) -> None:
     assert answer.json()["code"] in ("output_not_found", "signature_required", "not_found")
 
 
+@pytest.mark.slow
 def test_a_source_may_be_named_in_a_bucket_that_is_listed(
     proxy: Server, there: ObjectStore, store: ObjectStorage, tmp_path: Path
 ) -> None:

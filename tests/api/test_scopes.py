@@ -177,6 +177,7 @@ def test_a_key_of_scopes_that_there_are_not_is_not_made(server: Server, scopes: 
     assert server.post("/keys", {"name": "x", "scopes": scopes}, 422)["code"] == "invalid_request"
 
 
+@pytest.mark.slow
 def test_the_page_offers_nobody_what_the_key_may_not(server: Server, plain_media: str) -> None:
     made = server.post("/keys", {"name": "looks", "scopes": ["read"]})
     with httpx2.Client(base_url=server.url, headers={"origin": server.url}) as reader:

@@ -41,6 +41,7 @@ def ended(heard: list[Event]) -> bool:
     return any(name == "progress" and data["status"] == "ready" for _, name, data in heard)
 
 
+@pytest.mark.slow
 def test_a_stream_tells_progress_and_ends_and_goes_on_from_where_the_client_was(server: Server) -> None:
     media_id = server.upload(clips.plain(4))
     heard = listen(server, f"/media/{media_id}/events", ended)

@@ -49,6 +49,7 @@ def test_an_output_is_an_input_by_its_address_and_by_its_file_id(server: Server,
         assert server.task(made["id"], "completed", "failed")["output"]["width"] == 160
 
 
+@pytest.mark.slow
 def test_the_newer_generation_reads_the_same_task_in_its_own_words(server: Server, plain_url: str) -> None:
     made = server.post("/jobs", {"input": plain_url, "kind": "image"})
     assert (made["object"], made["status"]) == ("job", "queued")

@@ -48,6 +48,7 @@ def test_each_branch_is_a_lane_and_each_attempt_has_its_time(server: Server, pla
     assert server.api.get("/media/med_00000000000000000000000000/timeline").json()["code"] == "media_not_found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("branch", "piece"), [("poster-image", "render"), ("audio-transcription", "transcribe")])
 def test_what_was_run_can_be_pasted(server: Server, plain_media: str, branch: str, piece: str) -> None:
     seen = attempt(server, lane(server, plain_media, branch), piece)

@@ -57,6 +57,7 @@ def receiver() -> Iterator[Receiver]:
     made.server.server_close()
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_told_what_it_asked_for_signed(server: Server, receiver: Receiver, plain_url: str) -> None:
     endpoint = server.post("/webhooks/endpoints", {"url": receiver.url, "topics": ["media.*", "task.succeeded"]})
     media_id = server.post("/media", {"url": plain_url})["id"]
@@ -121,6 +122,7 @@ def test_an_endpoint_that_is_gone_or_paused_is_told_no_more(server: Server, rece
     server.api.delete(f"/webhooks/endpoints/{endpoint['id']}")
 
 
+@pytest.mark.slow
 def test_the_address_of_a_task_is_told_the_task_with_its_type(
     server: Server, receiver: Receiver, plain_url: str
 ) -> None:

@@ -137,6 +137,7 @@ ASKED = st.lists(
 ).map(" ".join)
 
 
+@pytest.mark.slow
 @given(said=st.lists(SAID, min_size=1, max_size=4), asked=st.lists(ASKED, min_size=5, max_size=5))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_same_is_found_in_the_same_places_on_every_database(

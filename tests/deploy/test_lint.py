@@ -95,6 +95,7 @@ LINTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("linter", "path", "wrong"), LINTED, ids=[f"{one[0].__name__}-{one[1].name}" for one in LINTED]
 )

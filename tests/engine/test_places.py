@@ -61,6 +61,7 @@ async def engines(migrated_postgres: str, tmp_path: Path) -> AsyncIterator[Engin
         yield Engines(migrated_postgres, tmp_path, stack)
 
 
+@pytest.mark.slow
 async def test_a_limit_holds_over_three_engines(engines: Engines, postgres: sa.Engine) -> None:
     client, crowd = new_client(), Crowd()
 

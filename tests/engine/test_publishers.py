@@ -130,6 +130,7 @@ def test_an_event_that_joins_a_batch_which_starts_now_is_in_it_or_in_the_next(po
         assert begun.result(10) == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_ends_that_start_other_functions_and_events_that_cancel_never_wait_for_each_other(postgres: sa.Engine) -> None:
     singleton = Flow(singleton=Singleton("cancel"), cancel=(Cancel("stop"),))
     functions = [

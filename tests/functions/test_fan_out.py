@@ -211,6 +211,7 @@ async def test_a_branch_that_fails_twice_costs_the_others_nothing(
     assert seen["render failed"] == 2
 
 
+@pytest.mark.slow
 async def test_an_optional_branch_that_fails_for_good_degrades_the_record(
     tmp_path: Path, performed: Callable[..., Counter[str]]
 ) -> None:
@@ -240,6 +241,7 @@ async def test_a_source_that_is_not_media_is_never_tried_again(tmp_path: Path) -
     assert keys == []
 
 
+@pytest.mark.slow
 async def test_a_film_without_sound_is_ready_without_a_transcript(tmp_path: Path) -> None:
     record, _, _ = await run(tmp_path, clips.no_audio())
     assert record["status"] == "ready"

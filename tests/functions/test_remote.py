@@ -364,6 +364,7 @@ ENDS: list[tuple[Json, Json, str, str]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_what_ends_a_task_says_why(tmp_path: Path, odd: Odd) -> None:
     async with opened(tmp_path, odd) as app:
         for number, (created, seen, code, words) in enumerate(ENDS):
@@ -440,6 +441,7 @@ async def test_a_wake_ends_the_wait(tmp_path: Path, odd: Odd) -> None:
     assert task.status == "completed"
 
 
+@pytest.mark.slow
 async def test_what_the_other_side_cannot_read_is_said_at_once(tmp_path: Path, odd: Odd) -> None:
     async with opened(tmp_path, odd) as app:
         task = await done(app, "image", {}, input="storage:sources/med_1/a.mp4")

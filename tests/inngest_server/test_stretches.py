@@ -119,6 +119,7 @@ def test_a_step_of_a_long_plan_does_pieces_that_follow_each_other() -> None:
     assert found == [("0..2", False), ("3..5", False), ("6", True)]
 
 
+@pytest.mark.slow
 async def test_a_plan_of_five_thousand_pieces_stays_inside_the_limits(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_what_is_told_survives_json(tmp_path: Path) -> None:
     assert Probe.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30000/1001", "50", "60000/1001"])
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_standard_rates_are_recognised_in_every_container(rate: str, container: str, tmp_path: Path) -> None:

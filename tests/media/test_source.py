@@ -175,6 +175,7 @@ def test_an_object_that_cannot_be_had_is_told(
     assert [path.suffix for path in tmp_path.iterdir()] in ([".lock"], [])
 
 
+@pytest.mark.slow
 def test_a_store_that_breaks_off_is_asked_again_later(incoming: ObjectStore, tmp_path: Path) -> None:
     obstore.put(incoming.client(), "incoming/film.mp4", b"film" * 1000)
     with in_front_of(incoming.endpoint) as front:

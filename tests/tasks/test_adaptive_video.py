@@ -165,6 +165,7 @@ def _showing(playlist: Path, scratch: Path, *arguments: str) -> Probe:
     return probe(together)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_chunks")
 @pytest.mark.parametrize(
     ("clip", "frames", "size"),
@@ -216,11 +217,13 @@ def test_sound_alone_becomes_a_package_of_sound(make_desk: Callable[..., Desk], 
     assert output.facts["duration"] == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_pictures_without_sound_need_none(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
     output = do(AdaptiveVideo(), {}, clips.no_audio(), make_desk)
     assert not m3u8.load(str(master(output, storage))).media
 
 
+@pytest.mark.slow
 def test_a_damaged_tail_leaves_what_was_there(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
     output = do(AdaptiveVideo(), {}, clips.damaged_tail(), make_desk)
     assert 2 < output.facts["duration"] < 4

@@ -95,6 +95,7 @@ def test_pictures_alone_have_no_transcript(make_desk: Callable[..., Desk]) -> No
     assert (output.main, output.reason) == (None, "no_audio_stream")
 
 
+@pytest.mark.slow
 def test_a_language_that_the_model_does_not_know_is_a_clear_error(make_desk: Callable[..., Desk]) -> None:
     with pytest.raises(SetupError) as raised:
         do(Audio(), {"format": "json", "language": "ja"}, clips.silence(), make_desk)
@@ -233,6 +234,7 @@ def test_stretches_that_do_not_meet_are_no_transcript(make_desk: Callable[..., D
     assert "309.7" in raised.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "coded"),
     [

@@ -97,12 +97,14 @@ def test_without_a_moment_a_flash_is_not_chosen(
     assert spread_of(shown) > 40
 
 
+@pytest.mark.slow
 def test_a_film_that_is_black_has_a_poster_all_the_same(make_desk: Callable[..., Desk]) -> None:
     source = clips.filtered("black.mp4", "drawbox=t=fill:color=black", seconds=1)
     output = do(Image(), {"format": "png"}, source, make_desk)
     assert (output.facts["width"], output.facts["height"]) == (320, 240)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [clips.one_frame, clips.late_video])
 def test_a_moment_is_found_in_odd_sources(
     clip: Any, make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
@@ -111,6 +113,7 @@ def test_a_moment_is_found_in_odd_sources(
     assert spread_of(shown) > 50
 
 
+@pytest.mark.slow
 def test_what_was_looked_at_is_what_is_shown(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_its_output_is_in_storage(kind: Kind[Any], make_desk: Callable[..., Desk
         assert storage.path(file.key).stat().st_size == file.size_bytes
 
 
+@pytest.mark.slow
 @EVERY_KIND
 def test_a_second_attempt_writes_over_nothing(
     kind: Kind[Any], make_desk: Callable[..., Desk], storage: FileStorage
@@ -117,6 +118,7 @@ def test_a_second_attempt_writes_over_nothing(
     assert {key: storage.path(key).stat().st_mtime_ns for key in before} == before
 
 
+@pytest.mark.slow
 @EVERY_KIND
 def test_work_that_nobody_wants_any_more_stops(
     kind: Kind[Any], make_desk: Callable[..., Desk], storage: FileStorage

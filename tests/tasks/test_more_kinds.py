@@ -46,6 +46,7 @@ def test_an_animation_as_webp_moves_at_the_rate_that_was_asked_for(
     assert data.count(b"ANMF") == 5
 
 
+@pytest.mark.slow
 def test_an_animation_as_mp4_is_tiny_silent_and_plays_before_it_is_loaded(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_an_animation_as_mp4_is_tiny_silent_and_plays_before_it_is_loaded(
     assert len(data) < 100_000
 
 
+@pytest.mark.slow
 def test_an_animation_as_mp4_is_encoded_to_weigh_what_it_may(make_desk: Callable[..., Desk]) -> None:
     options = {"format": "mp4", "end": 2, "max_bytes": 60_000}
     made = do(kind_named("animation"), options, clips.static(2, "480x270"), make_desk)

@@ -53,6 +53,7 @@ def test_other_codecs_make_every_rung_once_more_with_the_same_keyframes(
     assert keyframes(Path(found[0].absolute_uri)) == keyframes(Path(found[1].absolute_uri))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_chunks")
 def test_a_source_that_players_take_is_offered_as_it_is(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
@@ -64,6 +65,7 @@ def test_a_source_that_players_take_is_offered_as_it_is(
     assert numbers(copied, tmp_path) == [number % 256 for number in range(225)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_chunks")
 def test_rungs_beside_a_copied_one_begin_their_groups_where_it_does(
     make_desk: Callable[..., Desk], storage: FileStorage
@@ -148,6 +150,7 @@ def test_every_track_of_sound_can_be_chosen_by_its_language(
         assert crossings / 0.8 == pytest.approx(hertz, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_chunks")
 def test_each_entry_of_an_i_frame_playlist_is_one_picture(
     make_desk: Callable[..., Desk], storage: FileStorage, tmp_path: Path
@@ -192,6 +195,7 @@ def test_the_dash_manifest_names_the_same_segments_as_the_playlists(
     assert languages == ["en", "fr"]
 
 
+@pytest.mark.slow
 def test_a_ladder_can_be_asked_for(make_desk: Callable[..., Desk], storage: FileStorage) -> None:
     source = clips.plain(2, "1280x720", name="hd.mp4")
     output = do(KIND, {"ladder": [{"height": 720, "bitrate": 300_000}, 240, 1080]}, source, make_desk)

@@ -40,6 +40,7 @@ def test_the_preview_of_a_film_is_a_gif_of_three_seconds(
     assert b"NETSCAPE2.0" in storage.path(output.main.key).read_bytes()[:1000], "it loops"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "length"), [(lambda: clips.plain(2.5, name="mid.mp4"), 1.5), (clips.short, 0.8), (clips.plain, 1.0)]
 )
@@ -93,6 +94,7 @@ def test_a_preview_that_cannot_be_small_enough_is_as_small_as_it_gets_and_says_s
     assert (output.facts["width"], output.facts["height"], output.facts["fps"]) == (160, 90, 8.333)
 
 
+@pytest.mark.slow
 def test_a_preview_of_noise_weighs_three_megabytes_at_most(make_desk: Callable[..., Desk]) -> None:
     """By default; two seconds of it would be seven megabytes at its own size."""
     output = do(Video(), {"format": "gif"}, clips.static(2), make_desk)
@@ -136,6 +138,7 @@ def test_a_film_that_stands_still_has_a_preview(format_: str, make_desk: Callabl
     assert made.facts["duration"] == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "size", "length"),
     [
