@@ -27,6 +27,7 @@ from anabranch.catalog.tables import (
     uploads,
 )
 from anabranch.catalog.tables import media as media_rows
+from anabranch.catalog.tasks import OPEN
 from anabranch.engine.tables import events, run_events, runs
 from anabranch.tasks.sources import STORED
 
@@ -45,7 +46,6 @@ _DAY_MS = 24 * 3600 * 1000
 _ANSWERS_MS = _DAY_MS
 # By its range, which the index of keys has in order.
 _IS_SOURCE = (files.c.key >= "sources/") & (files.c.key < "sources0")
-_OPEN_TASK = tasks.c.status.in_(("queued", "processing"))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Retention:
         """Remove the sources of media that are ready, if they are not kept. Returns how many those were."""
         if self._settings.keep_sources == "always":
             return 0
-        used = sa.select(tasks.c.id).where(tasks.c.input == STORED + files.c.key, _OPEN_TASK)
+        used = sa.select(tasks.c.id).where(tasks.c.input == STORED + files.c.key, OPEN)
         found = (
             sa.select(files.c.id, files.c.key)
             .join(media_rows, media_rows.c.id == files.c.media_id)
@@ -134,7 +134,7 @@ class Retention:
         days = self._settings.keep_media_days
         if days is None:
             return 0
-        at_work = sa.select(tasks.c.id).where(tasks.c.media_id == media_rows.c.id, _OPEN_TASK)
+        at_work = sa.select(tasks.c.id).where(tasks.c.media_id == media_rows.c.id, OPEN)
         old = media_rows.c.created_at < clock.now_ms() - days * _DAY_MS
         found = sa.select(media_rows.c.id).where(old, media_rows.c.status != "processing", ~at_work.exists())
         with self._database.connect() as connection:

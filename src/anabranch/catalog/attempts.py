@@ -61,7 +61,7 @@ def advance(
     with database.begin() as connection:
         changed = connection.execute(
             attempts.update()
-            .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
+            .where(*_being_made(task_id, piece, attempt))
             .values(progress=progress, speed=speed, command=run[0], log=run[1])
         )
     return bool(changed.rowcount)
@@ -69,9 +69,8 @@ def advance(
 
 def note(database: sa.Engine, task_id: str, piece: str, attempt: int, run: Run) -> None:
     """Note what is run for a running attempt."""
-    still = attempts.c.status == "running"
     with database.begin() as connection:
-        noted = attempts.update().where(*_this(task_id, piece, attempt), still)
+        noted = attempts.update().where(*_being_made(task_id, piece, attempt))
         connection.execute(noted.values(command=run[0], log=run[1]))
 
 
@@ -99,9 +98,7 @@ def tell(database: sa.Engine, task_id: str, piece: str, attempt: int, partial: d
     """Note what a running attempt has come to so far. False when it is no longer this attempt that is being made."""
     with database.begin() as connection:
         changed = connection.execute(
-            attempts.update()
-            .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
-            .values(result=partial)
+            attempts.update().where(*_being_made(task_id, piece, attempt)).values(result=partial)
         )
     return bool(changed.rowcount)
 
@@ -174,8 +171,7 @@ def interrupt(connection: sa.Connection, task_id: str, piece: str, attempt: int,
 
 def lose(connection: sa.Connection, task_id: str, piece: str, attempt: int) -> None:
     """Note that a worker was lost while it made an attempt. What it had run stays. Part of the caller's transaction."""
-    still = attempts.c.status == "running"
-    lost = attempts.update().where(*_this(task_id, piece, attempt), still)
+    lost = attempts.update().where(*_being_made(task_id, piece, attempt))
     connection.execute(lost.values(status="lost", ended_at=clock.now_ms()))
 
 
@@ -219,6 +215,10 @@ def _this(task_id: str, piece: str, attempt: int) -> tuple[sa.ColumnElement[bool
     return (attempts.c.task_id == task_id, attempts.c.piece == piece, attempts.c.attempt == attempt)
 
 
+def _being_made(task_id: str, piece: str, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (*_this(task_id, piece, attempt), attempts.c.status == "running")
+
+
 def _done(task_id: str, piece: str) -> sa.ColumnElement[bool]:
     here = (attempts.c.task_id == task_id) & (attempts.c.piece == piece)
     return here & (attempts.c.status == "completed") & attempts.c.result.is_not(None)
@@ -227,6 +227,6 @@ def _done(task_id: str, piece: str) -> sa.ColumnElement[bool]:
 def _end(connection: sa.Connection, task_id: str, piece: str, attempt: int, run: Run, **values: Any) -> None:
     connection.execute(
         attempts.update()
-        .where(*_this(task_id, piece, attempt), attempts.c.status == "running")
+        .where(*_being_made(task_id, piece, attempt))
         .values(ended_at=clock.now_ms(), command=run[0], log=run[1], **values)
     )

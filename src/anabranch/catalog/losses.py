@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from anabranch import clock
 from anabranch.catalog import attempts, tasks
 from anabranch.catalog.tables import work
-from anabranch.catalog.work import ANYTHING, held, key_of
+from anabranch.catalog.work import ANYTHING, held, key_of, row_of
 from anabranch.database import be_brief, is_transient, notify
 from anabranch.workers import living, workers
 
@@ -72,8 +72,7 @@ def _take_back(database: sa.Engine, row: sa.Row[Any], max_losses: int) -> int:
         if was_lost and 0 < max_losses <= losses:
             # In the same transaction: nobody may begin it once more.
             error = _quarantined(connection, row)
-            here = (work.c.task_id == row.task_id) & (work.c.piece == row.piece)
-            connection.execute(work.update().where(here).values(error=error))
+            connection.execute(work.update().where(row_of(row.task_id, row.piece)).values(error=error))
             notify(connection, key_of(row.task_id, row.piece))
         else:
             error = None

@@ -132,8 +132,9 @@ work = sa.Table(
     sa.Column("source_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("asked_at", Timestamp, nullable=False),
 )
-_WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
-sa.Index("ix_work_waiting", work.c.due_at, work.c.place, sqlite_where=_WAITS, postgresql_where=_WAITS)
+# What nobody does, and nobody has to be told of.
+WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
+sa.Index("ix_work_waiting", work.c.due_at, work.c.place, sqlite_where=WAITS, postgresql_where=WAITS)
 
 # What stands under an address that lasts and changes: playlists and manifests, as they are now. Storage has copies.
 published = sa.Table(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Json = Any
 
-_OPEN = tasks.c.status.in_(("queued", "processing"))
+# Those that have not ended.
+OPEN = tasks.c.status.in_(("queued", "processing"))
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def of_media(database: sa.Engine, media_id: str) -> list[Task]:
 def open_with_input(database: sa.Engine, address: str) -> int:
     """How many tasks that have not ended read this source."""
     with database.connect() as connection:
-        return connection.scalar(sa.select(sa.func.count()).where(tasks.c.input == address, _OPEN)) or 0
+        return connection.scalar(sa.select(sa.func.count()).where(tasks.c.input == address, OPEN)) or 0
 
 
 def plan(database: sa.Engine, task_id: str, pieces: Sequence[Mapping[str, Json]]) -> None:
@@ -125,7 +126,7 @@ def begin(database: sa.Engine, task_id: str, run_id: str | None) -> None:
     with database.begin() as connection:
         connection.execute(
             tasks.update()
-            .where(tasks.c.id == task_id, _OPEN | again)
+            .where(tasks.c.id == task_id, OPEN | again)
             .values(
                 status="processing",
                 run_id=run_id,
@@ -159,7 +160,7 @@ def advance(database: sa.Engine, task_id: str) -> None:
         percent = min(99.0, 100.0 * done / whole)
         connection.execute(
             tasks.update()
-            .where(tasks.c.id == task_id, _OPEN, tasks.c.progress < percent)
+            .where(tasks.c.id == task_id, OPEN, tasks.c.progress < percent)
             .values(progress=percent, updated_at=clock.now_ms())
         )
         _advance_media(connection, task_id)
@@ -200,7 +201,7 @@ def show(
         shown = connection.scalar(sa.select(tasks.c.output.is_not(None)).where(tasks.c.id == task_id))
     # Only the first time is told of, and who tells waits for all others who do.
     with database.begin() if shown else changes.telling(database) as connection:
-        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
+        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, OPEN).with_for_update()
         here = connection.execute(open_).one_or_none()
         if here is None:
             return True
@@ -288,11 +289,11 @@ def _end(
 ) -> bool:
     now = clock.now_ms()
     with changes.telling(database) as connection:
-        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, _OPEN).with_for_update()
+        open_ = sa.select(tasks.c.output).where(tasks.c.id == task_id, OPEN).with_for_update()
         before = connection.execute(open_).one_or_none()
         changed = connection.execute(
             tasks.update()
-            .where(tasks.c.id == task_id, _OPEN)
+            .where(tasks.c.id == task_id, OPEN)
             .values(status=status, finished_at=now, updated_at=now, **values)
         )
         if before is None or not changed.rowcount:
@@ -323,7 +324,7 @@ def delete(database: sa.Engine, task_id: str) -> None:
 def _change(database: sa.Engine, task_id: str, **values: Any) -> bool:
     with database.begin() as connection:
         changed = connection.execute(
-            tasks.update().where(tasks.c.id == task_id, _OPEN).values(updated_at=clock.now_ms(), **values)
+            tasks.update().where(tasks.c.id == task_id, OPEN).values(updated_at=clock.now_ms(), **values)
         )
     return bool(changed.rowcount)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from anabranch import workers
-from anabranch.catalog.tables import tasks, work
-from anabranch.catalog.work import WAITS, Offer, need_of
+from anabranch.catalog.tables import WAITS, tasks, work
+from anabranch.catalog.work import Offer, need_of
 from anabranch.room import said
 
 if TYPE_CHECKING:

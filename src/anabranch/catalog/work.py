@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from anabranch import clock
 from anabranch.catalog import attempts
 from anabranch.catalog.attempts import NOTHING_RUN
+from anabranch.catalog.tables import WAITS, tasks, work
 from anabranch.catalog.tables import attempts as attempt_rows
-from anabranch.catalog.tables import tasks, work
 from anabranch.database import insert_once, notify
 from anabranch.workers import living, workers
 
@@ -33,8 +33,6 @@ Json = Any
 
 # What waits for it wakes when there is something new to do.
 ANYTHING = "work"
-# What nobody does, and nobody has to be told of.
-WAITS = work.c.worker_id.is_(None) & work.c.error.is_(None)
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ def _row(task_id: str, wish: Wish, now: int, losses: int) -> dict[str, Json]:
 
 def look(database: sa.Engine, task_id: str, piece: str) -> State:
     """How it stands with a piece. Of a failure this tells once: then the piece is as if nobody had asked for it."""
-    here = _here(task_id, piece)
+    here = row_of(task_id, piece)
     with database.connect() as connection:
         row = connection.execute(sa.select(work.c.error).where(here)).one_or_none()
         status = connection.scalar(sa.select(tasks.c.status).where(tasks.c.id == task_id))
@@ -253,7 +251,7 @@ def _claim(
             alone = 0 < max_losses <= row.losses + 1
             if alone and not offer.idle:
                 return None
-            this = _here(row.task_id, row.piece)
+            this = row_of(row.task_id, row.piece)
             if attempts.is_done(connection, row.task_id, row.piece):
                 # It was done between a look at it and the asking for it.
                 connection.execute(work.delete().where(this))
@@ -344,7 +342,7 @@ def is_held(database: sa.Engine, claim: Claim) -> bool:
 
 def unclaimed(database: sa.Engine, task_id: str, piece: str) -> list[str]:
     """What a piece requires that waits for a worker; nothing of any other."""
-    here = _here(task_id, piece) & work.c.worker_id.is_(None)
+    here = row_of(task_id, piece) & work.c.worker_id.is_(None)
     with database.connect() as connection:
         return (connection.scalar(sa.select(work.c.requires).where(here)) or "").split()
 
@@ -358,11 +356,12 @@ def forget(database: sa.Engine, task_id: str) -> None:
 
 def held(claim: Claim | sa.Row[Any]) -> sa.ColumnElement[bool]:
     """The row of a piece, as long as it is at the worker of a claim, or of a row that was read."""
-    here = _here(claim.task_id, claim.piece)
+    here = row_of(claim.task_id, claim.piece)
     return here & (work.c.worker_id == claim.worker_id) & (work.c.attempt == claim.attempt)
 
 
-def _here(task_id: str, piece: str) -> sa.ColumnElement[bool]:
+def row_of(task_id: str, piece: str) -> sa.ColumnElement[bool]:
+    """The row of a piece."""
     return (work.c.task_id == task_id) & (work.c.piece == piece)
 
 

@@ -191,12 +191,12 @@ def _read_packets(
             last_sign = time.monotonic()
             print("reading", flush=True)
         # Some demuxers find streams while they read, and give what they find.
-        damaged = damaged or packet.is_corrupt or packet.stream.index not in seen
+        track = seen.get(packet.stream.index)
+        damaged = damaged or packet.is_corrupt or track is None
         # An edit list marks packets that are decoded but not shown.
         pts = packet.pts if packet.pts is not None else packet.dts
-        if packet.size == 0 or pts is None or packet.is_discard or packet.stream.index not in seen:
+        if packet.size == 0 or pts is None or packet.is_discard or track is None:
             continue
-        track = seen[packet.stream.index]
         _note(track, packet, pts)
         # What is noted of each takes memory, and there is no end to what a file can claim.
         if track.frames > _MOST_PACKETS_A_SECOND * limits.duration_s:

@@ -243,13 +243,15 @@ class _Patience:
         if self._cancel is not None and self._cancel.cancelled:
             raise Cancelled
         now = time.monotonic()
-        by_hand = f"The command, to try by hand: {shlex.join(self._argv)}"
         if now - self._last_sign > self._stall_s:
             why = f"{self._argv[0]} showed no progress for {self._stall_s:.0f} s and was stopped."
-            raise ResourceError("process_stalled", why, by_hand)
+            raise ResourceError("process_stalled", why, self._by_hand())
         if now - self._started > self._most_s:
             why = f"{self._argv[0]} ran for longer than the {self._most_s:.0f} s that it may and was stopped."
-            raise ResourceError("process_timeout", why, by_hand)
+            raise ResourceError("process_timeout", why, self._by_hand())
+
+    def _by_hand(self) -> str:
+        return f"The command, to try by hand: {shlex.join(self._argv)}"
 
 
 def _pump(child: subprocess.Popen[bytes], words: Words, on_line: Callable[[str], None], patience: _Patience) -> None:
