@@ -127,6 +127,20 @@ def test_a_run_killed_at_ten_random_moments_ends_as_if_nothing_had_happened(samp
 
 
 @pytest.mark.slow
+def test_a_run_killed_four_times_at_the_same_chunk_is_begun_a_fifth_time(tmp_path: Path) -> None:
+    out, marker = tmp_path / "out", tmp_path / "at_the_chunk"
+    for _ in range(4):
+        halting = ("-m", "tests.faults.halting", "anabranch.tasks.adaptive_video.chunk:encode", marker)
+        process = python(*halting, "run", clips.plain(), "-o", out, "--json")
+        _wait_for(marker.exists, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        marker.unlink()
+    assert run_json(clips.plain(), out)["status"] == "ready"
+    assert _chunk_attempts(out) == {"chunk-0000": 5}
+
+
+@pytest.mark.slow
 def test_an_encode_that_is_killed_near_its_end_loses_the_chunks_in_flight_and_no_more(tmp_path: Path) -> None:
     out = tmp_path / "out"
     film = clips.plain(120, "640x360", name="two_minutes.mp4")

@@ -59,6 +59,8 @@ async def _run(address: str, folder: Path, *, quiet: bool) -> dict[str, Any]:
         # Whoever gives the command asks for himself, and may read what this machine and its user may.
         private_networks=EVERYWHERE,
         source_folders=(Path("/"),),
+        # Each time somebody has given the command again, and sees what becomes of it.
+        max_losses=0,
     )
     # Whoever waits for a command is told, and may give it again: it goes on where it was.
     async with application.open_app(settings, parks=False) as app:
