@@ -3,33 +3,53 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.media import chunks
 from tests.media.test_ladder import TRACK
 
+if TYPE_CHECKING:
+    from anabranch.media.probe import VideoTrack
 
-def test_cuts_are_every_six_seconds_after_a_short_first_one() -> None:
-    track = replace(TRACK, end_s=20.0, keyframes_s=(0.0,))
-    assert [(chunk.start, chunk.end) for chunk in chunks.cut(track)] == [(0, 50), (50, 200), (200, 350), (350, 500)]
+
+def seconds(track: VideoTrack) -> list[float]:
+    """How long each chunk is."""
+    return [chunk.frames / 25 for chunk in chunks.cut(track)]
+
+
+def test_chunks_are_six_seconds_long_but_the_first_and_the_last_ones() -> None:
+    assert seconds(replace(TRACK, end_s=60.0, keyframes_s=(0.0,))) == [2, 6, 6, 6, 6, 6, 6, 6, 6, 4, 4, 2]
+    assert seconds(replace(TRACK, end_s=20.0, keyframes_s=(0.0,))) == [2, 6, 6, 4, 2]
+
+
+def test_what_is_left_over_is_no_chunk_of_its_own_when_it_is_less_than_a_group() -> None:
+    assert seconds(replace(TRACK, end_s=13.0, keyframes_s=(0.0,))) == [2, 4, 4, 3]
+    assert seconds(replace(TRACK, end_s=7.0, keyframes_s=(0.0,))) == [2, 5]
 
 
 def test_a_cut_moves_to_a_keyframe_that_is_near() -> None:
-    track = replace(TRACK, end_s=14.0, keyframes_s=(0.0, 1.5, 8.0))
-    assert [chunk.end for chunk in chunks.cut(track)] == [38, 200, 350]
+    track = replace(TRACK, end_s=30.0, keyframes_s=(0.0, 1.5, 8.0, 15.0))
+    assert [chunk.end for chunk in chunks.cut(track)] == [38, 200, 375, 488, 588, 688, 750]
 
 
 def test_keyframes_that_are_all_late_leave_no_stump_at_the_end() -> None:
     # An encoder's buffer is full at the start of each chunk: one that is short is nothing but that.
-    track = replace(TRACK, end_s=24.0, keyframes_s=(0.0, 2.0, 9.2, 15.4, 21.2))
-    assert [chunk.end for chunk in chunks.cut(track)] == [50, 230, 385, 500, 600]
+    track = replace(TRACK, end_s=24.0, keyframes_s=(0.0, 2.0, 9.2, 15.0, 19.1, 23.2))
+    assert [chunk.end for chunk in chunks.cut(track)] == [50, 230, 375, 478, 550, 600]
 
 
-def test_a_film_of_three_hours_has_two_hundred_chunks_at_most() -> None:
-    track = replace(TRACK, end_s=10800.0, keyframes_s=(0.0,))
-    assert 150 < len(chunks.cut(track)) <= 200
+def test_chunks_of_a_long_film_become_shorter_by_half_at_its_end() -> None:
+    assert seconds(replace(TRACK, end_s=3600.0, keyframes_s=(0.0,)))[-6:] == [24, 22, 12, 6, 4, 2]
+
+
+@pytest.mark.parametrize("hours", [1, 3, 12])
+def test_a_film_of_hours_has_two_hundred_chunks_at_most(hours: int) -> None:
+    track = replace(TRACK, end_s=3600.0 * hours, keyframes_s=(0.0,))
+    assert 140 < len(chunks.cut(track)) <= 200
 
 
 def test_a_film_of_a_few_seconds_is_one_chunk() -> None:

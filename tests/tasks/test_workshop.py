@@ -33,7 +33,7 @@ async def test_the_beginning_of_a_film_goes_first_though_it_is_asked_for_last(tm
         names = [piece["name"] for piece in (await parts.orders.plan(order))["pieces"]]
         await asyncio.gather(*(parts.orders.perform(order, name) for name in reversed(names)))
         begun = [row.piece for row in attempts.of_task(parts.database, "task_1")]
-    assert begun == ["plan", "chunk-0000", "audio", "chunk-0001", "chunk-0002", "storyboard"]
+    assert begun == ["plan", "chunk-0000", "audio", "chunk-0001", "chunk-0002", "chunk-0003", "storyboard"]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from fractions import Fraction
 
     from anabranch.media.probe import VideoTrack
@@ -18,6 +18,8 @@ GOP_S = 2
 SEGMENT_S = 6
 # An engine may limit the steps of a run (Inngest: 1,000), and each costs a call.
 _MOST_CHUNKS = 200
+# Of those, the last ones of a film of half a day, each half as long as the one before.
+_SHORTER_CHUNKS = 8
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,17 @@ def cut(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Chunk]:
     A cut is moved to a keyframe of the source when one is near: a chunk that begins between two keyframes has to
     decode from the earlier one, and that work is thrown away. None is moved far, and none towards the end of the film:
     an encoder begins each chunk with its full buffer, so a stump is larger than its share. The first chunk is one
-    group of pictures: the sooner it is done, the sooner somebody can watch.
+    group of pictures: the sooner it is done, the sooner somebody can watch. The last ones are shorter too: workers
+    that share a film end together, as in guided self-scheduling (Polychronopoulos and Kuck, 1987).
     """
     total, segment, step = _measures(video, segment_s)
-    keys = _keyframes(video)
     gop = gop_frames(video.frame_rate)
+    keys = [key for key in _keyframes(video) if key <= total - min(gop, step)]
     cuts = [0]
     if total > step:
-        cuts.append(_nearest(keys, min(gop, step), min(gop, step) // 2))
-    # What is left over is at least half a chunk, or belongs to the last one.
-    last = total - step // 2
-    ideals = range(cuts[-1] + step, last, step) if len(cuts) > 1 else ()
-    cuts += [_nearest([key for key in keys if key <= last], ideal, step // 3) for ideal in ideals]
+        first = min(gop, step)
+        cuts.append(_nearest(keys, first, first // 2))
+        cuts += [_nearest(keys, ideal, reach) for ideal, reach in _grid(cuts[-1], total, step, gop)]
     return [_chunk(tuple(range(start, end, gop)), end, segment) for start, end in _pairs(cuts, total)]
 
 
@@ -91,7 +92,8 @@ def cut_at_keyframes(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Ch
             keys.append(key)
     cuts = [0]
     for key in keys[1:]:
-        if key - cuts[-1] >= (step if len(cuts) > 1 else min(gop, step)) - gop // 2 and total - key >= step // 2:
+        wanted = _length(total - cuts[-1], step, gop) if len(cuts) > 1 else min(gop, step)
+        if key - cuts[-1] >= wanted - gop // 2 and total - key >= min(gop, step):
             cuts.append(key)
     return [
         _chunk(tuple(key for key in keys if start <= key < end), end, segment) for start, end in _pairs(cuts, total)
@@ -113,7 +115,25 @@ def _measures(video: VideoTrack, segment_s: float) -> tuple[int, int, int]:
     """Frames of the whole, of a segment, and of a chunk."""
     total = max(1, round(video.end_s * video.frame_rate))
     segment = max(1, round(segment_s * video.frame_rate))
-    return total, segment, segment * -(-total // (segment * (_MOST_CHUNKS - 1)))
+    return total, segment, segment * -(-total // (segment * (_MOST_CHUNKS - _SHORTER_CHUNKS)))
+
+
+def _length(left: int, step: int, gop: int) -> int:
+    """Frames of the next chunk when `left` are left: half of them, from two groups of pictures up to `step`."""
+    return min(step, max(2 * gop, left // 2 // gop * gop))
+
+
+def _grid(start: int, total: int, step: int, gop: int) -> Iterator[tuple[int, int]]:
+    """Where chunks begin after `start`, and how far each beginning may be moved.
+
+    What is left over is at least a group, or belongs to the last one.
+    """
+    length = _length(total - start, step, gop)
+    while total - start - length >= min(gop, step):
+        start += length
+        after = _length(total - start, step, gop)
+        yield start, min(length, after, total - start) // 3
+        length = after
 
 
 def _keyframes(video: VideoTrack) -> list[int]:
