@@ -121,6 +121,25 @@ def test_a_late_worker_can_neither_end_a_piece_nor_give_it_back(
     assert statuses(database) == ["lost", "completed"]
 
 
+@pytest.mark.parametrize("how", ["completed", "failed", "given back"])
+def test_an_attempt_that_nobody_wants_any_more_has_ended_however_it_ends(
+    how: str, database: sa.Engine, members: list[Member], task_id: str
+) -> None:
+    work.ask(database, task_id, [work.Wish("plan", "cpu", 1)])
+    claim = claimed(members[0])
+    work.forget(database, task_id)
+    assert attempts.running(database, task_id)
+    if how == "completed":
+        assert not work.complete(database, claim, {})
+    elif how == "failed":
+        assert not work.fail(database, claim, {"code": "x", "message": "x"})
+    else:
+        work.release(database, claim)
+    # Who deletes the task waits for that.
+    assert not attempts.running(database, task_id)
+    assert statuses(database) == ["interrupted"]
+
+
 def test_a_worker_that_is_seen_keeps_what_it_does(database: sa.Engine, members: list[Member], task_id: str) -> None:
     work.ask(database, task_id, [Wish("one", "cpu", 1)])
     held = claimed(members[0])

@@ -298,6 +298,8 @@ def complete(database: sa.Engine, claim: Claim, result: dict[str, Json], run: at
     """Note what a piece came to. False when it is no longer this worker's: then nothing was noted."""
     with database.begin() as connection:
         if not connection.execute(work.delete().where(held(claim))).rowcount:
+            # Nobody wants it any more; where another worker has it, the attempt was lost before.
+            attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
             # The first time may have been heard, and its answer lost.
             return _was_completed(connection, claim)
         attempts.complete(connection, claim.task_id, claim.piece, claim.attempt, result, run)
@@ -310,6 +312,7 @@ def fail(database: sa.Engine, claim: Claim, error: dict[str, Json], run: attempt
     with database.begin() as connection:
         failed = {"worker_id": None, "attempt": None, "error": error}
         if not connection.execute(work.update().where(held(claim)).values(failed)).rowcount:
+            attempts.interrupt(connection, claim.task_id, claim.piece, claim.attempt, run)
             return False
         attempts.fail(connection, claim.task_id, claim.piece, claim.attempt, error, run)
         notify(connection, claim.key)
