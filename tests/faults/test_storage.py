@@ -51,7 +51,8 @@ def test_what_a_store_has_not_stored_is_stored_again_before_anything_is_ready(
     lie: str, held: Installation, front: Front
 ) -> None:
     media_id = held.server.upload(clips.silent(2, name="little.mp4"))
-    front.fault = Fault(lie, method="PUT", times=6)
+    # All of them may hit the same piece, which has four attempts.
+    front.fault = Fault(lie, method="PUT", times=3)
     until(lambda: front.fault is not None and front.fault.times == 0, 100)
     check(held, media_id)
     told = held.rows("SELECT error FROM attempts WHERE status = 'failed'")
