@@ -143,7 +143,7 @@ def test_a_run_killed_four_times_at_the_same_chunk_is_begun_a_fifth_time(tmp_pat
 @pytest.mark.slow
 def test_an_encode_that_is_killed_near_its_end_loses_the_chunks_in_flight_and_no_more(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    film = clips.plain(120, "640x360", name="two_minutes.mp4")
+    film = clips.plain(120, "256x144", name="two_minutes.mp4")
     process = command("run", film, "-o", out, "--json", ANABRANCH_CPU_SLOTS="2")
     deadline = time.monotonic() + 200
     while len(done := _completed_chunks(out)) < 0.9 * (_planned_chunks(out) or 999):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Json = Any
 
+# How well it is encoded matters where that is tested, and takes a third of the time of all others.
+FAST = {"ANABRANCH_ADAPTIVE_VIDEO": '{"preset": "ultrafast"}'}
+
 
 def free_port() -> int:
     with socket.socket() as free:
@@ -44,7 +47,7 @@ class Server:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", "ANABRANCH_SOURCE_FOLDERS": "", **settings}
+        self.settings = {"ANABRANCH_RETRY_SCALE": "0.001", "ANABRANCH_SOURCE_FOLDERS": "", **FAST, **settings}
         self.key = ""
         self.process: subprocess.Popen[str] | None = None
 

@@ -170,7 +170,7 @@ def test_runs_are_listed_shown_and_cancelled(own: Server, ready: str) -> None:
     said = typed(own, "runs", "cancel", run_id, "run_none")
     assert (said.code, said.out) == (1, "")
     assert [line.partition(":")[0] for line in said.err.splitlines()] == ["run_ended", "run_not_found"]
-    media_id = own.upload(clips.plain(120, "640x360", name="two_minutes.mp4"))
+    media_id = own.upload(clips.plain(120, "256x144", name="two_minutes.mp4"))
     (task_id,) = until(lambda: _tasks(own, media_id, "adaptive_video"), 60)
     run_id = own.get(f"/tasks/{task_id}")["run_id"]
     assert run_id in tab(own, "anabranch", "runs", "cancel", "")
@@ -353,7 +353,7 @@ def test_deleting_asks_in_a_terminal_and_is_told(own: Server) -> None:
 
 
 def test_a_task_is_cancelled_unless_it_has_ended(own: Server, ready: str) -> None:
-    media_id = own.upload(clips.plain(120, "640x360", name="two_minutes.mp4"))
+    media_id = own.upload(clips.plain(120, "256x144", name="two_minutes.mp4"))
     (task_id,) = until(lambda: _tasks(own, media_id, "adaptive_video"), 60)
     (ended,) = _tasks(own, ready, "adaptive_video")
     said = typed(own, "task", "cancel", ended, task_id)

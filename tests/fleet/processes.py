@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch import workers
 from anabranch.database import open_database
-from tests.api.served import Server, until
+from tests.api.served import FAST, Server, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,7 @@ class Fleet:
             "ANABRANCH_DATABASE_URL": database_url,
             "ANABRANCH_RETRY_SCALE": "0.01",
             "ANABRANCH_LEASE_S": "4",
+            **FAST,
             **settings,
         }
         self.database = open_database(database_url)

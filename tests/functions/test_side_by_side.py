@@ -49,10 +49,10 @@ def ended_at(app: App, media_id: str) -> int:
 async def test_short_uploads_do_not_wait_for_a_long_one_that_came_first(tmp_path: Path) -> None:
     short = [f"med_short{number}" for number in range(3)]
     async with open_app(Settings(home=tmp_path, cpu_slots=1)) as app:
-        await upload(app, "med_long", str(clips.silent(60)))
+        await upload(app, "med_long", str(clips.silent(30)))
         await begun(app, "med_long")
         for media_id in short:
-            await upload(app, media_id, str(clips.silent(8)))
+            await upload(app, media_id, str(clips.silent(4)))
         await app.engine.drained()
         assert max(ended_at(app, media_id) for media_id in short) < ended_at(app, "med_long")
         chunks = attempts_of(app, "med_long", "adaptive_video")
@@ -69,9 +69,9 @@ async def test_short_uploads_do_not_wait_for_a_long_one_that_came_first(tmp_path
 @pytest.mark.slow
 async def test_how_long_an_upload_has_waited_counts_after_a_restart(tmp_path: Path) -> None:
     async with open_app(Settings(home=tmp_path, cpu_slots=1)) as app:
-        await upload(app, "med_new", str(clips.silent(30)))
+        await upload(app, "med_new", str(clips.silent(20)))
         await begun(app, "med_new")
-        await upload(app, "med_old", str(clips.silent(30, name="old.mp4")))
+        await upload(app, "med_old", str(clips.silent(20, name="old.mp4")))
         await begun(app, "med_old")
         with app.database.begin() as connection:
             older = sa.update(tables.tasks).where(tables.tasks.c.media_id == "med_old")

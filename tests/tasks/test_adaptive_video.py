@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import m3u8
+import numpy as np
 import pytest
 
 from anabranch.errors import OptionError
@@ -146,13 +147,10 @@ def _flashes(playlist: Path, scratch: Path) -> list[float]:
 def _clicks(playlist: Path, scratch: Path) -> list[float]:
     """When the sound is loud after a fifth of a second that is not, in seconds."""
     seen = _showing(playlist, scratch, "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le")
-    samples = memoryview((scratch / "decoded.raw").read_bytes()).cast("h")
-    loud = [at for at in range(len(samples)) if abs(samples[at]) > 8000]
-    return [
-        at / 48000 + seen.audio[0].start_s
-        for at, before in zip(loud, [-99999, *loud], strict=False)
-        if at - before > 9600
-    ]
+    samples = np.fromfile(scratch / "decoded.raw", np.int16).astype(int)
+    loud = np.flatnonzero(abs(samples) > 8000)
+    after_quiet = loud[np.diff(loud, prepend=-99999) > 9600]
+    return [at / 48000 + seen.audio[0].start_s for at in after_quiet.tolist()]
 
 
 def _showing(playlist: Path, scratch: Path, *arguments: str) -> Probe:

@@ -25,15 +25,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WIDE: Any = {"width": 1280, "height": 820}
 PHONE: Any = {"width": 375, "height": 812}
-# What is shown is shown at length; whether it can be shown is seen of less.
-LONG_S = 40 if "ANABRANCH_PICTURES" in os.environ else 20
+# What is shown is shown at length, and large; whether it can be shown is seen of less.
+LONG_S, SIZE = (40, "1280x720") if "ANABRANCH_PICTURES" in os.environ else (10, "640x360")
 # A picture of nothing, or of one colour, is smaller.
 LEAST_BYTES = 8_000
 
 
 # Generated, so that the pictures may be shown anywhere.
-NOON = "gradients=s=1280x720:speed=0.03:nb_colors=4:type=spiral:seed=5:c0=#0d3b55:c1=#0b6a69:c2=#63cbc2:c3=#f5d9a0"
-DAWN = "gradients=s=1280x720:speed=0.02:nb_colors=4:type=radial:seed=11:c0=#13293d:c1=#8a5bb5:c2=#f2a65a:c3=#ffe9c7"
+NOON = f"gradients=s={SIZE}:speed=0.03:nb_colors=4:type=spiral:seed=5:c0=#0d3b55:c1=#0b6a69:c2=#63cbc2:c3=#f5d9a0"
+DAWN = f"gradients=s={SIZE}:speed=0.02:nb_colors=4:type=radial:seed=11:c0=#13293d:c1=#8a5bb5:c2=#f2a65a:c3=#ffe9c7"
 LIFE = "life=s=320x180:mold=25:ratio=0.12:death_color=#0b6a69:life_color=#f5d9a0:mold_color=#06302f:seed=7"
 
 
@@ -42,7 +42,7 @@ def drawn(name: str, source: str, seconds: float) -> Path:
     inputs = ("-f", "lavfi", "-i", f"{source}:r=25", "-i", str(samples.speech_wav()))
     coded = (
         "-vf",
-        "scale=1280:720:flags=neighbor,format=yuv420p",
+        f"scale=s={SIZE}:flags=neighbor,format=yuv420p",
         "-c:v",
         "libx264",
         "-preset",
@@ -60,7 +60,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
         ids = [
             server.upload(clips.no_index(), title="Sent from a train"),
             server.upload(samples.speech_wav(), title="A Tale of Two Cities"),
-            server.upload(drawn("dawn.mp4", DAWN, 12), title="The river at dawn"),
+            server.upload(drawn("dawn.mp4", DAWN, LONG_S / 4), title="The river at dawn"),
             server.upload(drawn("life.mp4", LIFE, LONG_S), title="Life on a grid, with a voice"),
         ]
         for media_id in ids:
