@@ -92,6 +92,27 @@ def test_what_is_no_upload_is_told_so_and_leaves_nothing(server: Server) -> None
     assert not list((server.home / "uploads").glob("once-*"))
 
 
+def test_an_upload_that_is_repeated_with_its_key_exists_once(server: Server) -> None:
+    film, key = clips.plain().read_bytes(), {"idempotency-key": "this film"}
+    bare = {"content": film, "headers": {**key, "content-type": "video/mp4"}}
+    first, again = (server.api.post("/media?filename=a.mp4", **bare) for _ in range(2))  # type: ignore[arg-type]
+    assert first.json()["id"] == again.json()["id"]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
+    other = server.api.post("/media?filename=a.mp4", **{**bare, "content": film[:-1]})  # type: ignore[arg-type]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    form = {"files": {"file": ("a.mp4", film, "video/mp4")}, "headers": {"idempotency-key": "this form"}}
+    ids = {server.api.post("/media", **form).json()["id"] for _ in range(2)}  # type: ignore[arg-type]
+    assert len(ids) == 1
+    # What was refused was not done, and may be repeated.
+    empty = {"content": b"", "headers": {"idempotency-key": "empty", "content-type": "video/mp4"}}
+    assert server.api.post("/media", **empty).status_code == 422  # type: ignore[arg-type]
+    full = {**empty, "content": film}
+    assert server.api.post("/media", **full).status_code == 201  # type: ignore[arg-type]
+    for media_id in (first.json()["id"], *ids):
+        server.api.delete(f"/media/{media_id}")
+
+
 @pytest.mark.slow
 def test_what_is_not_media_fails_with_its_code(server: Server) -> None:
     answer = server.api.post("/media?filename=a.mp4", content=b"not a film", headers={"content-type": "video/mp4"})

@@ -124,7 +124,7 @@ def halted(held: Installation, place: str) -> None:
     held.server.program = ("-m", "anabranch")
     body = film().read_bytes()
     head = f"POST /media?filename=a.mp4 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {held.server.key}\r\n"
-    head += f"Content-Type: video/mp4\r\nContent-Length: {len(body)}\r\n\r\n"
+    head += f"Content-Type: video/mp4\r\nIdempotency-Key: {place}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", held.server.port)) as client:
         client.sendall(head.encode() + body)
         try:
@@ -147,6 +147,10 @@ def test_an_upload_that_has_a_row_and_no_event_is_begun_at_the_next_start(held: 
     before = {row.id for row in held.rows("SELECT id FROM media")}
     halted(held, "anabranch.api.ingest:begin_upload")
     (media_id,) = {row.id for row in held.rows("SELECT id FROM media")} - before
+    # As a client does that got no answer.
+    headers = {"content-type": "video/mp4", "idempotency-key": "anabranch.api.ingest:begin_upload"}
+    again = held.server.api.post("/media?filename=a.mp4", content=film().read_bytes(), headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, media_id)
     check(held, media_id)
 
 

@@ -30,7 +30,7 @@ _LONGEST_KEY = 255
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose POST requests may carry an `Idempotency-Key`, when their body is JSON."""
+    """A route whose POST requests may carry an `Idempotency-Key`."""
 
     def get_route_handler(self) -> Callable[[fastapi.Request], Coroutine[Any, Any, fastapi.Response]]:
         """The route's handler, behind the memory of what was answered."""
@@ -38,8 +38,7 @@ class IdempotentRoute(APIRoute):
 
         async def remembering(request: fastapi.Request) -> fastapi.Response:
             key = request.headers.get("idempotency-key")
-            is_json = request.headers.get("content-type", "").partition(";")[0].strip() in ("", "application/json")
-            if request.method != "POST" or not key or not is_json:
+            if request.method != "POST" or not key:
                 return await handle(request)
             return await _once(request, key, handle)
 
@@ -57,8 +56,7 @@ async def _once(
         # The route itself says what is wrong with who asks.
         return await handle(request)
     owner = caller.id
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    fingerprint = hashlib.sha256(asked + await request.body()).hexdigest()
+    fingerprint = await _fingerprint(request)
     earlier, claimed_at = await asyncio.to_thread(
         answers.claim, app.database, owner, key, fingerprint, alive_since=app.opened_at
     )
@@ -75,6 +73,17 @@ async def _once(
         answers.keep, app.database, owner, key, response.status_code, json.loads(bytes(response.body))
     )
     return response
+
+
+async def _fingerprint(request: fastapi.Request) -> str:
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n"
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind in ("", "application/json"):
+        said = await request.body()
+    else:
+        # A film may be large, and is told before it comes: whoever repeats it is answered without sending it again.
+        said = f"{kind} of {request.headers.get('content-length')} bytes".encode()
+    return hashlib.sha256(asked.encode() + said).hexdigest()
 
 
 def id_for(request: fastapi.Request, prefix: str) -> str:
