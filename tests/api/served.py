@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 Json = Any
 
-# How well it is encoded matters where that is tested, and takes a third of the time of all others.
+# How well it is encoded matters to few tests, and takes a third of the time of all others.
 FAST = {"ANABRANCH_ADAPTIVE_VIDEO": '{"preset": "ultrafast"}'}
+USUAL = {"ANABRANCH_ADAPTIVE_VIDEO": "{}"}
+
+
+# Whoever waits for the end of an upload need not ask twenty times a second: that takes a quarter of a core.
+_END_LOOK_S = 0.2
 
 
 def free_port() -> int:
@@ -119,11 +124,11 @@ class Server:
 
     def media(self, media_id: str, *statuses: str) -> Json:
         """The media row, once it has one of these statuses."""
-        return until(lambda: (row := self.get(f"/media/{media_id}"))["status"] in statuses and row, 150)
+        return until(lambda: (row := self.get(f"/media/{media_id}"))["status"] in statuses and row, 150, _END_LOOK_S)
 
     def task(self, task_id: str, *statuses: str) -> Json:
         """The task, once it has one of these statuses."""
-        return until(lambda: (row := self.get(f"/tasks/{task_id}"))["status"] in statuses and row, 150)
+        return until(lambda: (row := self.get(f"/tasks/{task_id}"))["status"] in statuses and row, 150, _END_LOOK_S)
 
     def children(self) -> list[str]:
         """Command lines of what the server has started and not ended."""
@@ -146,12 +151,12 @@ class Server:
         return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def until(look: Callable[[], Any], seconds: float) -> Any:
+def until(look: Callable[[], Any], seconds: float, every_s: float = 0.05) -> Any:
     """What `look` gives, as soon as it gives something."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import clips
-from tests.api.served import Server, until
+from tests.api.served import USUAL, Server, until
 from tests.players.browser import play
 from tests.players.serving import served
 
@@ -26,7 +26,7 @@ def film() -> Path:
 
 
 def test_a_player_that_begins_when_the_media_is_playable_plays_to_the_end(tmp_path: Path, page: Page) -> None:
-    server = Server(tmp_path / "home", ANABRANCH_CPU_SLOTS="1").start()
+    server = Server(tmp_path / "home", ANABRANCH_CPU_SLOTS="1", **USUAL).start()
     try:
         media_id = server.upload(film())
         early = until(lambda: (row := server.get(f"/media/{media_id}"))["playable"] and row, 60)

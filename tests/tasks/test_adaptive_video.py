@@ -111,6 +111,10 @@ def test_no_frame_is_lost_or_shown_twice_at_any_join(
     assert found == [0] * early + [number % 256 for number in range(count)]
 
 
+# Few pictures, for the sake of minutes.
+RATE = 10
+
+
 @pytest.mark.parametrize(
     ("seconds", "chunk_s"), [(6, 1), pytest.param(600, 6, marks=pytest.mark.slow)], ids=["short", "ten minutes"]
 )
@@ -126,7 +130,7 @@ def test_pictures_meet_their_sound_to_the_end(
     monkeypatch.setattr(chunks, "cut", partial(chunks.cut, segment_s=chunk_s))
     flash = "drawbox=color=white:t=fill:enable='lt(mod(t,1),0.039)'"
     click = f"aevalsrc='if(lt(mod(t,1),0.005),sin(2*PI*2000*t),0)':s=48000:d={seconds}"
-    picture = ("-f", "lavfi", "-i", f"color=black:s=320x240:r=25:d={seconds}", "-f", "lavfi", "-i", click)
+    picture = ("-f", "lavfi", "-i", f"color=black:s=320x240:r={RATE}:d={seconds}", "-f", "lavfi", "-i", click)
     coded = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "3", "-c:a", "pcm_s16le")
     source = clips.make("clap.mkv", *picture, "-vf", flash, *coded)
     playlist = master(do(AdaptiveVideo(), {"ladder": [240], "storyboard": False}, source, make_desk), storage)
@@ -141,7 +145,7 @@ def _flashes(playlist: Path, scratch: Path) -> list[float]:
     assert seen.video is not None
     pictures = (scratch / "decoded.raw").read_bytes()
     bright = [at for at in range(len(pictures) // 256) if pictures[at * 256] > 100]
-    return [at / 25 + seen.video.start_s for at in bright if at - 1 not in bright]
+    return [at / RATE + seen.video.start_s for at in bright if at - 1 not in bright]
 
 
 def _clicks(playlist: Path, scratch: Path) -> list[float]:

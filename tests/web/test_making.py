@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import clips
-from tests.api.served import serving, until
+from tests.api.served import USUAL, serving, until
 from tests.api.troubled import in_trouble
 from tests.players.test_early import film
 from tests.web.test_watch import PHONE, WIDE, moves_on
@@ -102,7 +102,7 @@ def looking(browser: Browser, server: Server) -> Iterator[Page]:
 @pytest.mark.alone
 def test_a_film_plays_on_its_page_while_it_is_made_and_bars_move(tmp_path: Path, browser: Browser) -> None:
     with (
-        serving(tmp_path / "home", ANABRANCH_OPEN_ACCESS="1", ANABRANCH_CPU_SLOTS="1") as server,
+        serving(tmp_path / "home", ANABRANCH_OPEN_ACCESS="1", ANABRANCH_CPU_SLOTS="1", **USUAL) as server,
         looking(browser, server) as page,
         looking(browser, server) as other,
     ):
