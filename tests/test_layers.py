@@ -27,7 +27,7 @@ LAYERS = [
     ["storage"],
     ["catalog"],
     ["workers", "wakeups"],
-    ["database", "pages", "settings"],
+    ["database", "ownership", "pages", "settings"],
     ["ids", "buckets", "outbound"],
     ["errors", "clock", "findings", "gate", "languages", "limits", "room", "stopping"],
 ]

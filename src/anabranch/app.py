@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import fastapi
 import inngest
@@ -22,11 +19,12 @@ from anabranch.catalog import keys, losses
 from anabranch.database import open_database, stop_waiting
 from anabranch.engine.events import Event
 from anabranch.engine.signing import new_signing_key
-from anabranch.errors import ResourceError, SetupError
+from anabranch.errors import ResourceError
 from anabranch.functions import deliver_webhook, fan_out, process_task
 from anabranch.media import ffmpeg
 from anabranch.media.sandbox import open_sandbox
 from anabranch.media.source import Terms
+from anabranch.ownership import own_file, own_home
 from anabranch.retention import Retention
 from anabranch.room import Room
 from anabranch.storage import opening
@@ -353,68 +351,6 @@ async def _keep_announcing(app: App) -> None:
             # They are handed over the next time.
             _log.warning("webhooks wait", error=str(error)[:300])
         await asyncio.sleep(_ANNOUNCED_WITHIN_S)
-
-
-@contextmanager
-def own_home(home: Path) -> Iterator[None]:
-    """Hold the home folder for this process alone: a second one would drive the same runs."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / "lock").open("a+")
-    except OSError as error:
-        raise SetupError(
-            "home_unwritable",
-            f"The folder {home} cannot be written: {error.strerror}.",
-            "Choose another one, or correct its permissions.",
-        ) from error
-    with lock:
-        if holder := _held_by(lock):
-            raise SetupError(
-                "home_in_use",
-                f"Process {holder} works in {home} already.",
-                "Wait for it, stop it, or choose another folder.",
-            )
-        yield
-
-
-@contextmanager
-def own_file(database: sa.Engine) -> Iterator[None]:
-    """Hold a SQLite file for this process alone, from whichever home folder: processes that share one do not hear of
-    each other. A Postgres is for everybody."""
-    path = database.url.database
-    if database.dialect.name != "sqlite" or not path or path == ":memory:":
-        yield
-        return
-    resolved = Path(path).resolve()
-    try:
-        lock = (resolved.parent / f"{resolved.name}.lock").open("a+")
-    except OSError as error:
-        raise SetupError(
-            "database_unavailable",
-            f"The folder of the database {path} cannot be written: {error.strerror}.",
-            "Correct its permissions, or set ANABRANCH_DATABASE_URL.",
-        ) from error
-    with lock:
-        if holder := _held_by(lock):
-            raise SetupError(
-                "database_in_use",
-                f"Process {holder} works on the database {path} already.",
-                "Stop it, or set ANABRANCH_DATABASE_URL to a PostgreSQL, which several may share.",
-            )
-        yield
-
-
-def _held_by(lock: IO[str]) -> str | None:
-    """The process that holds a lock; None, and this one holds it until it is closed, when there was none."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        return lock.read().strip() or "unknown"
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return None
 
 
 async def upload(app: App, media_id: str, source_url: str) -> str:

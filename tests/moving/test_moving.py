@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from anabranch.app import own_home
 from anabranch.cli import cli
 from anabranch.errors import SetupError
+from anabranch.ownership import own_home
 from tests import clips
 from tests.api.served import anyone, until
 

@@ -355,14 +355,13 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
 def retries(app: App, task: Task) -> dict[str, Json]:
     """How often the branch's slowest step was tried, and when the next attempt is due."""
     failures, due_at = engines.retries(app.engine, task.run_id) if task.run_id else (0, None)
-    open_ = task.status in ("queued", "processing")
     function = app.engine.functions.get("anabranch-process-task")
     most = function.max_attempts if function else None
     attempt = failures + 1 if most is None else min(most, failures + 1)
     return {
         "attempt": attempt,
         "maxAttempts": most,
-        "nextRetryAt": due_at if due_at and open_ and due_at > clock.now_ms() else None,
+        "nextRetryAt": due_at if due_at and task.is_open and due_at > clock.now_ms() else None,
         "lastError": task.error,
     }
 

@@ -139,7 +139,7 @@ def _newest(app: App, media_id: str, name: str) -> Task:
 
 def _check_piece(task: Task, piece: str) -> str:
     """The piece, if the task can be done from there."""
-    if task.status in ("queued", "processing"):
+    if task.is_open:
         raise Problem("branch_running", 409, f"{task.ref} of {task.media_id} is being done. Cancel it first, or wait.")
     names = [one["name"] for one in task.pieces or ()]
     if piece not in (*names, "join"):

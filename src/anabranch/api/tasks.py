@@ -248,7 +248,7 @@ async def create(app: App, body: dict[str, Json], task_id: str) -> Task:
 
 async def cancel(app: App, task: Task) -> Task:
     """Cancel a task unless it has ended. Returns it as it then is."""
-    if task.status in ("queued", "processing"):
+    if task.is_open:
         # The event first: what it starts cancels the row too, whatever becomes of this process.
         await app.engine.send([Event("task/cancelled", {"id": task.id}, id=f"{task.id}.cancelled")])
         await asyncio.to_thread(tasks.cancel, app.database, task.id)
@@ -271,7 +271,7 @@ async def end(app: App, task: Task) -> Task:
 async def delete(app: App, task: Task) -> None:
     """Cancel a task unless it has ended, and forget it with all that it stored."""
     await cancel(app, task)
-    if app.elsewhere is not None and task.status in ("queued", "processing"):
+    if app.elsewhere is not None and task.is_open:
         # While its rows still say what it is called there.
         await app.elsewhere.abandon(task.id)
     await app.orders.discard(task.id)
@@ -302,7 +302,7 @@ def find(app: App, task_id: str) -> Task:
 
 def waits(app: App, task: Task) -> dict[str, Json] | None:
     """What a task waits for that goes on by itself when it is there, or None."""
-    if task.status not in ("queued", "processing"):
+    if not task.is_open:
         return None
     parked = waiting.by_task(app.database, [task.id]).get(task.id)
     return parked.to_dict() if parked is not None else None

@@ -163,7 +163,7 @@ def assemble(database: sa.Engine, media_id: str) -> dict[str, Json]:
             values["renditions"] += output.get("renditions") or []
             if task.status in ("failed", "cancelled"):
                 errors[branch.step_id] = task.error
-        if any(task.status in ("queued", "processing") for task in found.values()):
+        if any(task.is_open for task in found.values()):
             status, error = "processing", None
         else:
             status, error = _status(errors)

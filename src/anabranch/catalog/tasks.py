@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Json = Any
 
+_OPEN = ("queued", "processing")
 # Those that have not ended.
-OPEN = tasks.c.status.in_(("queued", "processing"))
+OPEN = tasks.c.status.in_(_OPEN)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Task:
     finished_at: int | None
     webhook_url: str | None = None
     run_id: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in _OPEN
 
 
 def create(database: sa.Engine, task: Task) -> bool:

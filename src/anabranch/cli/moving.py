@@ -45,8 +45,8 @@ def migrate_data(
 
     The server has to be stopped. A move that was interrupted goes on when the same command is given again.
     """
-    from anabranch.app import own_home
     from anabranch.moving import move as moving
+    from anabranch.ownership import own_home
     from anabranch.settings import read_settings
     from anabranch.storage.opening import open_storage
 

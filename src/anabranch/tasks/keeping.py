@@ -79,7 +79,7 @@ class Keeping:
     def forget_media(self, media_id: str) -> bool:
         """Forget a media row with all that is stored of it, and its tasks that have ended. False when there is none."""
         for task in tasks.of_media(self._database, media_id):
-            if task.status not in ("queued", "processing"):
+            if not task.is_open:
                 self.forget(task)
         for prefix in (f"media/{media_id}/", f"sources/{media_id}/"):
             self._storage.delete_all(list(self._storage.keys(prefix)))
@@ -120,7 +120,7 @@ class Keeping:
             # A run may be about to make it.
             row = media.get(self._database, media_id) if media_id else None
             return None if row is not None and row.status == "processing" else set()
-        if task.status in ("queued", "processing"):
+        if task.is_open:
             return None
         keys = set(_keys_of((task.output or {}).get("files", [])))
         for _, result in attempts.results(self._database, task.id).values():
