@@ -64,6 +64,11 @@ def spoken(seconds: float = 10) -> Path:
     return make("spoken.mp4", *inputs, "-map", "0:v", "-map", "1:a", "-t", f"{seconds:g}", *coded)
 
 
+def said(seconds: float = 12) -> Path:
+    """The same voice alone."""
+    return make("said.wav", "-i", str(samples.speech_wav()), "-t", f"{seconds:g}")
+
+
 def no_audio() -> Path:
     return make("no_audio.mp4", *_pattern(2), *_FAST)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import samples
+from tests import clips
 from tests.api.served import anyone, serving
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def server(request: pytest.FixtureRequest, server: Server) -> Server:
 
 @pytest.mark.slow
 def test_what_is_said_in_an_upload_is_found_with_its_time(server: Server) -> None:
-    media_id = server.upload(samples.speech_wav())
+    media_id = server.upload(clips.said())
     row = server.media(media_id, "ready", "degraded", "failed")
     said = json.loads(anyone.get(row["transcriptionUrl"]).content)
     segment = said["segments"][0]

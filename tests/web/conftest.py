@@ -38,7 +38,7 @@ def film(site: Server) -> str:
 @pytest.fixture(scope="session")
 def speech(site: Server) -> str:
     """A real voice that is written down."""
-    media_id = site.upload(samples.speech_wav(), title="Two cities")
+    media_id = site.upload(clips.said(), title="Two cities")
     assert site.media(media_id, "ready", "degraded", "failed")["status"] == "ready"
     return media_id
 

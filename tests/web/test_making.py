@@ -263,7 +263,7 @@ def test_a_piece_and_what_comes_after_it_is_done_again_from_the_page(troubled: T
 
 def test_a_running_branch_is_cancelled_from_the_page(troubled: Troubled, here: Page) -> None:
     server = troubled.server
-    media_id = server.upload(clips.plain(60, "1280x720", "30", "minute.mp4"))
+    media_id = server.upload(clips.plain(30, "1280x720", "30", "long.mp4"))
     visit(here, server, media_id)
     here.locator('[data-lane="hls-package"] .bar[data-status="running"]').first.wait_for(timeout=60_000)
     here.get_by_role("button", name="Cancel Video").click()

@@ -59,7 +59,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
     with serving(tmp_path_factory.mktemp("shown"), ANABRANCH_OPEN_ACCESS="1") as server:
         ids = [
             server.upload(clips.no_index(), title="Sent from a train"),
-            server.upload(samples.speech_wav(), title="A Tale of Two Cities"),
+            server.upload(clips.said(LONG_S), title="A Tale of Two Cities"),
             server.upload(drawn("dawn.mp4", DAWN, LONG_S / 4), title="The river at dawn"),
             server.upload(drawn("life.mp4", LIFE, LONG_S), title="Life on a grid, with a voice"),
         ]
