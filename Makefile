@@ -28,7 +28,7 @@ serve: setup
 
 # Set up, then run every check and every test.
 test: setup check
-	$(BIN)/pytest -n 4 --dist worksteal --durations=40 -m "not alone"
+	$(BIN)/pytest -n 3 --dist worksteal --durations=40 -m "not alone"
 	$(BIN)/pytest -m alone
 
 # Set up, then run the tests that take seconds.

@@ -39,6 +39,16 @@ os.environ["ANABRANCH_PRIVATE_NETWORKS"] = "127.0.0.1/32"
 os.environ["ANABRANCH_SOURCE_FOLDERS"] = "/"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest begins first: nobody waits for it at the end."""
+
+    def allowed_s(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark else 0.0
+
+    items.sort(key=allowed_s, reverse=True)
+
+
 @pytest.fixture(autouse=True)
 def _log_as_usual() -> Iterator[None]:
     """A command that a test has run here has logs written to what is closed by now."""

@@ -107,19 +107,19 @@ def test_one_command_makes_everything_of_a_real_film(sample: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_ten_random_moments_ends_as_if_nothing_had_happened(sample: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_run_killed_at_ten_random_moments_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    out, film = tmp_path / "out", clips.spoken()
     chance = random.Random(20261124)
     killed = 0
     for _ in range(10):
-        process = command("run", sample, "-o", out, "--json")
-        time.sleep(chance.uniform(0.3, 6))
+        process = command("run", film, "-o", out, "--json")
+        time.sleep(chance.uniform(0.3, 4))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
         process.communicate()
         assert not _children_of(out), "the children died with it"
-    record = run_json(sample, out)
+    record = run_json(film, out)
     assert killed >= 5
     assert record["status"] == "ready"
     assert all(record[name] for name in ("hlsUrl", "posterUrl", "gifUrl", "transcriptionUrl"))
@@ -198,9 +198,9 @@ main()
 @pytest.mark.slow
 def test_a_long_transcript_goes_on_from_the_stretches_that_were_done(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    source = clips.make("reader.m4a", "-stream_loop", "1", "-i", str(samples.speech_wav()), "-c:a", "aac")
+    source = clips.make("reader.m4a", "-i", str(samples.speech_wav()), "-c:a", "aac")
     killed_after = []
-    for wanted in (2, 5):
+    for wanted in (1, 3):
         process = python("-c", SHORT_STRETCHES, "run", source, "-o", out, "--json")
         _wait_for(lambda: len(_stretches(out, "completed")) >= wanted and _stretches(out, "running"), process)  # noqa: B023
         process.send_signal(signal.SIGKILL)
@@ -209,12 +209,12 @@ def test_a_long_transcript_goes_on_from_the_stretches_that_were_done(tmp_path: P
     code, _, err = finish(python("-c", SHORT_STRETCHES, "run", source, "-o", out, "--json"))
     assert (code, err) == (0, "")
     assert killed_after[0] < killed_after[1] < set(_stretches(out, "completed"))
-    assert sorted(_stretches(out, "completed")) == [f"transcribe-{number:04}" for number in range(9)]
+    assert sorted(_stretches(out, "completed")) == [f"transcribe-{number:04}" for number in range(5)]
     assert len(_stretches(out, "lost")) >= 2
     _check_history(out)
     said = re.sub(r"[^a-z ]", "", json.loads((out / "transcript.json").read_text())["text"].lower())
-    assert said.count("it was the best of times it was the worst of times") == 2
-    assert said.count("in the superlative degree of comparison only") == 2
+    assert said.count("it was the best of times it was the worst of times") == 1
+    assert said.count("in the superlative degree of comparison only") == 1
 
 
 def _stretches(out: Path, status: str) -> list[str]:

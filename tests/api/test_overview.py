@@ -45,7 +45,7 @@ def test_who_waits_and_what_is_done_is_seen_also_after_sudden_death(tmp_path: Pa
         assert empty["queue"] == {"waiting": 0, "oldestWaitMs": 0}
         assert (empty["workers"][0]["doing"], empty["failures"]) == ([], [])
         assert empty["throughput"] == {"mediaS": 0, "windowS": 3600, "minutesPerHour": 0}
-        media_id = server.upload(clips.plain(14, "1280x720", name="large.mp4"), title="A long one")
+        media_id = server.upload(clips.plain(14, "640x360", name="large.mp4"), title="A long one")
 
         def encoding() -> Json:
             doing = server.get("/overview")["workers"][0]["doing"]

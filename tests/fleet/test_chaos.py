@@ -160,7 +160,7 @@ def _upload(running: Fleet, clip: Path) -> str:
 
 def _clip(number: int) -> Path:
     # Some have sound and several chunks.
-    return clips.plain(14, name="pieces.mp4") if number % 16 == 0 else clips.silent(2, name="little.mp4")
+    return clips.plain(9, name="pieces.mp4") if number % 16 == 0 else clips.silent(2, name="little.mp4")
 
 
 def _open(running: Fleet, ids: list[str]) -> bool:

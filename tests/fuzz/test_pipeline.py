@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANY = range(200 * TIMES)
-# Enough that there is always a piece to do, and few enough that the sources of those that wait need no room.
-_AT_ONCE = 6
+# Enough that there is always a piece to do. More wait for each other.
+_AT_ONCE = 3
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.media import chunks
@@ -66,6 +66,7 @@ def test_where_groups_are_copied_every_cut_is_at_one_of_the_sources_keyframes() 
     assert all(chunk.frames >= 75 for chunk in cut[1:])
 
 
+@settings(deadline=None)
 @given(
     end_s=st.floats(0.01, 4000),
     rate=st.sampled_from([Fraction(24000, 1001), Fraction(25), Fraction(60)]),

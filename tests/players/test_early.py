@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+SECONDS = 16
+
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 
 def film() -> Path:
-    """Twenty-four seconds that take one core about as long to encode."""
+    """Sixteen seconds that take one core about as long to encode."""
     grain = ("-vf", "noise=alls=20:allf=t", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "28", "-g", "50")
-    return clips.make("grain.mp4", "-i", str(clips.plain(24, "1280x720", name="hd24.mp4")), *grain, "-c:a", "copy")
+    return clips.make("grain.mp4", "-i", str(clips.plain(SECONDS, "1280x720", name="hd.mp4")), *grain, "-c:a", "copy")
 
 
 def test_a_player_that_begins_when_the_media_is_playable_plays_to_the_end(tmp_path: Path, page: Page) -> None:
@@ -38,7 +40,7 @@ def test_a_player_that_begins_when_the_media_is_playable_plays_to_the_end(tmp_pa
         assert facts["errors"] == []
         assert facts["ended"]
         assert len(facts["played"]) == 1
-        assert facts["played"][0] == pytest.approx([0, 24], abs=0.1)
+        assert facts["played"][0] == pytest.approx([0, SECONDS], abs=0.1)
         assert ready["hlsUrl"] == early["hlsUrl"]
         # What was read while it grew was not kept by anybody: the same address now says that it is complete.
         playlist = server.api.get(ready["hlsUrl"].replace("master", "360p/index"))

@@ -24,7 +24,7 @@ VIEWS = ("now", "runs", "events", "webhooks", "keys", "doctor")
 
 def test_what_is_being_done_is_shown_while_it_is_done(page: Page, site: Server) -> None:
     page.goto("/operations")
-    media_id = site.upload(clips.plain(24, "640x360", name="twenty-four.mp4"), title="At work")
+    media_id = site.upload(clips.silent(24, size="640x360"), title="At work")
     mine = page.locator(".doing", has_text="At work").first
     expect(mine).to_be_visible(timeout=30_000)
     expect(mine.get_by_role("link").first).to_have_attribute("href", f"/watch/{media_id}")

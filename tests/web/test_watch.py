@@ -350,6 +350,8 @@ def test_a_film_is_deleted_from_its_page(site: Server, page: Page) -> None:
     site.media(media_id, "ready", "failed")
     page.set_viewport_size(WIDE)
     page.goto(f"{site.url}/watch/{media_id}")
+    # What is still on its way when it is deleted is refused.
+    page.wait_for_function("() => document.querySelector('ab-player').video?.readyState >= 2")
     page.get_by_text("Delete …").click()
     page.get_by_role("button", name="Delete it").click()
     page.wait_for_url(f"{site.url}/?done=deleted")
