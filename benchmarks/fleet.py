@@ -2,7 +2,8 @@
 
 How much faster two workers do an `adaptive_video` task than one, and how long a piece that was asked for waits for an
 idle worker to claim it. One worker has one core, two have two, each its own. Server, database and store are on the same
-cores: they cost each run alike.
+cores: they cost each run alike. Cores may share what is below them: how much more two of them do of the same work, by
+ffmpeg alone, is what no fleet exceeds.
 
 Usage: python benchmarks/fleet.py [SECONDS] [ROUNDS]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +32,7 @@ from tests.servers import moto
 
 from anabranch.catalog import tables, tasks, work
 from anabranch.functions.process_task import read_order
+from anabranch.media import ffmpeg
 from benchmarks.main_job import full_hd
 
 if TYPE_CHECKING:
@@ -49,6 +52,24 @@ def film_s(running: Fleet, address: str) -> float:
     task_id = running.server.post("/tasks", wish)["id"]
     until(lambda: (found := tasks.get(running.database, task_id)) and found.status == "completed", 600)
     return time.perf_counter() - began
+
+
+def of_two_cores(source: Path, cores: Sequence[int]) -> float:
+    """How many times as much two cores do as one, of encoding, without anything of ours."""
+    encode = [str(ffmpeg.find().path), "-v", "error", "-threads", "1", "-t", "8", "-i", str(source)]
+    encode += ["-an", "-c:v", "libx264", "-preset", "veryfast", "-threads:v", "1", "-f", "null", "-"]
+
+    def took_s(count: int) -> float:
+        began = time.perf_counter()
+        running = []
+        for core in cores[:count]:
+            with kept_to([core]):
+                running.append(subprocess.Popen(encode))
+        assert [one.wait() for one in running] == [0] * count
+        return time.perf_counter() - began
+
+    gains = [2 * took_s(1) / took_s(2) for _ in range(5)]
+    return statistics.median(gains)
 
 
 def claim_ms(running: Fleet, number: int) -> float:
@@ -110,9 +131,11 @@ def main(seconds: float, rounds: int) -> None:
             for count, found in took.items():
                 with workers(count, folder / f"{count}-{number}", cores) as running:
                     found.append(film_s(running, f"{address}/{source.name}"))
+        ceiling = of_two_cores(source, cores)
         one, two = (statistics.median(took[count]) for count in (1, 2))
         print(f"{seconds:g} s of 1920x1080, one core a worker, medians of {rounds} rounds")
         print(f"1 worker {one:6.1f} s, 2 workers {two:6.1f} s: {one / two:.2f} times as fast")
+        print(f"two encoders on two cores, each alone on its own: {ceiling:.2f} times as much as one")
         with workers(2, folder / "claims", cores) as running:
             waits = [claim_ms(running, number) for number in range(CLAIMS)]
         p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))
