@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,13 @@ def test_an_idempotency_key_makes_one_task_of_repeated_requests(server: Server, 
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
     elsewhere = server.api.post("/tasks?page=2", json=body, headers=headers)
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency_key_reused")
+    # However its type is written, it is the body that is compared.
+    for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"):
+        typed = {"idempotency-key": f"{kind} {time.time()}", "content-type": kind}
+        image, video = (json.dumps({"input": plain_url, "kind": name}) for name in ("image", "video"))
+        assert len(image) == len(video)
+        assert server.api.post("/tasks", content=image, headers=typed).status_code == 201
+        assert server.api.post("/tasks", content=video, headers=typed).json()["code"] == "idempotency_key_reused"
     wrong = {"idempotency-key": f"wrong-{time.time()}"}
     assert server.api.post("/tasks", json={"kind": "image"}, headers=wrong).status_code == 422
     assert server.api.post("/tasks", json=body, headers=wrong).status_code == 201

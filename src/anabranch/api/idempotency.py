@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
+from anabranch.api import ingest
 from anabranch.api.context import caller_of
 from anabranch.api.problems import Problem
 from anabranch.catalog import answers
@@ -77,12 +78,11 @@ async def _once(
 
 async def _fingerprint(request: fastapi.Request) -> str:
     asked = f"{request.method} {request.url.path}?{request.url.query}\n"
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if kind in ("", "application/json"):
-        said = await request.body()
-    else:
+    if ingest.is_streamed(request.scope.get("endpoint"), request.headers):
         # A film may be large, and is told before it comes: whoever repeats it is answered without sending it again.
-        said = f"{kind} of {request.headers.get('content-length')} bytes".encode()
+        said = f"{ingest.type_of(request.headers)} of {request.headers.get('content-length')} bytes".encode()
+    else:
+        said = await request.body()
     return hashlib.sha256(asked.encode() + said).hexdigest()
 
 

@@ -21,7 +21,7 @@ from anabranch.room import said
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable
+    from collections.abc import AsyncIterator, Callable, Hashable, Mapping
     from pathlib import Path
 
     import fastapi
@@ -48,6 +48,17 @@ def streams(*, but: tuple[str, ...] = ()) -> Callable[[F], F]:
         return route
 
     return mark
+
+
+def type_of(headers: Mapping[str, str]) -> str:
+    """The type of a body, without parameters; empty when it is not told."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_streamed(route: object, headers: Mapping[str, str]) -> bool:
+    """Whether a route takes this body to the disk as it comes; else it is read whole."""
+    reads_whole = getattr(route, "reads_whole", None)
+    return reads_whole is not None and type_of(headers) not in reads_whole
 
 
 def folder(app: App) -> Path:

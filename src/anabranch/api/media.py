@@ -205,7 +205,7 @@ async def create_media(
     title: Annotated[str | None, Query(max_length=1000, description="Of a raw body.")] = None,
 ) -> JSONResponse:
     """Upload a video, as a form's `file` or as the bare body; or name its `url`; or make a row to upload to later."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = ingest.type_of(request.headers)
     media_id = id_for(request, "med")
     if content_type in (_JSON, ""):
         await _create_empty_or_fetched(app, media_id, await _read_json(request))

@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
-from anabranch.api import problems
+from anabranch.api import ingest, problems
 from anabranch.ids import new_id
 
 if TYPE_CHECKING:
@@ -156,15 +156,13 @@ def _is_secret(route: str) -> bool:
 
 def _limited(scope: Scope, headers: dict[str, str], receive: Receive) -> Receive:
     """Receives no more of a body than is sensible, unless it goes to the disk: others are read whole into memory."""
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     said = headers.get("content-length", "")
     received = 0
 
     async def counting() -> Message:
         nonlocal received
         # Known by now: whoever asks for the body is the route.
-        reads_whole = getattr(scope.get("endpoint"), "reads_whole", None)
-        if reads_whole is not None and content_type not in reads_whole:
+        if ingest.is_streamed(scope.get("endpoint"), headers):
             return await receive()
         if said.isascii() and said.isdigit() and int(said[:20]) > _LARGEST_BODY_BYTES:
             raise _too_large()
