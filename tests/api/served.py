@@ -25,8 +25,6 @@ Json = Any
 # How well it is encoded matters to few tests, and takes a third of the time of all others.
 FAST = {"ANABRANCH_ADAPTIVE_VIDEO": '{"preset": "ultrafast"}'}
 USUAL = {"ANABRANCH_ADAPTIVE_VIDEO": "{}"}
-
-
 # Whoever waits for the end of an upload need not ask twenty times a second: that takes a quarter of a core.
 _END_LOOK_S = 0.2
 

@@ -145,10 +145,11 @@ def test_an_upload_that_was_stored_and_has_no_row_is_gone_and_may_be_repeated(he
 
 def test_an_upload_that_has_a_row_and_no_event_is_begun_at_the_next_start(held: Installation) -> None:
     before = {row.id for row in held.rows("SELECT id FROM media")}
-    halted(held, "anabranch.api.ingest:begin_upload")
+    place = "anabranch.api.ingest:begin_upload"
+    halted(held, place)
     (media_id,) = {row.id for row in held.rows("SELECT id FROM media")} - before
     # As a client does that got no answer.
-    headers = {"content-type": "video/mp4", "idempotency-key": "anabranch.api.ingest:begin_upload"}
+    headers = {"content-type": "video/mp4", "idempotency-key": place}
     again = held.server.api.post("/media?filename=a.mp4", content=film().read_bytes(), headers=headers)
     assert (again.status_code, again.json()["id"]) == (201, media_id)
     check(held, media_id)

@@ -70,11 +70,11 @@ def cut(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Chunk]:
     """
     total, segment, step = _measures(video, segment_s)
     gop = gop_frames(video.frame_rate)
-    keys = [key for key in _keyframes(video) if key <= total - min(gop, step)]
+    least = min(gop, step)
+    keys = [key for key in _keyframes(video) if key <= total - least]
     cuts = [0]
     if total > step:
-        first = min(gop, step)
-        cuts.append(_nearest(keys, first, first // 2))
+        cuts.append(_nearest(keys, least, least // 2))
         cuts += [_nearest(keys, ideal, reach) for ideal, reach in _grid(cuts[-1], total, step, gop)]
     return [_chunk(tuple(range(start, end, gop)), end, segment) for start, end in _pairs(cuts, total)]
 
@@ -86,14 +86,15 @@ def cut_at_keyframes(video: VideoTrack, segment_s: float = SEGMENT_S) -> list[Ch
     """
     total, segment, step = _measures(video, segment_s)
     gop = gop_frames(video.frame_rate)
+    least = min(gop, step)
     keys = [0]
     for key in _keyframes(video):
         if key - keys[-1] >= gop - gop // 4 and total - key >= gop // 4:
             keys.append(key)
     cuts = [0]
     for key in keys[1:]:
-        wanted = _length(total - cuts[-1], step, gop) if len(cuts) > 1 else min(gop, step)
-        if key - cuts[-1] >= wanted - gop // 2 and total - key >= min(gop, step):
+        wanted = _length(total - cuts[-1], step, gop) if len(cuts) > 1 else least
+        if key - cuts[-1] >= wanted - gop // 2 and total - key >= least:
             cuts.append(key)
     return [
         _chunk(tuple(key for key in keys if start <= key < end), end, segment) for start, end in _pairs(cuts, total)
