@@ -165,14 +165,14 @@ def test_attempts_at_a_delivery_are_numbered_one_after_another(postgres: sa.Engi
 
 def test_a_key_that_is_freed_while_others_ask_for_it_goes_to_one_of_them(postgres: sa.Engine) -> None:
     def ask() -> int:
-        answer, _ = answers.claim(postgres, "me", "key", "same", alive_since=0)
+        answer, _ = answers.claim(postgres, "me", "key", "same", now=7, alive_since=0)
         if answer is not None:
             return 0
-        answers.release(postgres, "me", "key")
+        answers.release(postgres, "me", "key", 7)
         return 1
 
     assert sum(together(*(ask for _ in range(8)))) >= 1
-    assert answers.claim(postgres, "me", "key", "same", alive_since=0)[0] is None
+    assert answers.claim(postgres, "me", "key", "same", now=8, alive_since=0)[0] is None
 
 
 def test_of_transcripts_of_one_media_row_that_come_at_once_one_is_kept(postgres: sa.Engine) -> None:

@@ -7,16 +7,21 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from anabranch import migrations
+from anabranch.api.idempotency import Untold
 from anabranch.app import opened
+from anabranch.catalog import answers, tables
 from anabranch.database import open_database
 from anabranch.errors import SetupError
 from anabranch.settings import read_settings
 from anabranch.storage.files import FileStorage
+from tests import clips
 from tests.api.served import Server, serving, until
 from tests.databases import serving as postgres_serving
 from tests.faults.invariants import Installation, check, installed
@@ -24,7 +29,10 @@ from tests.faults.test_disk import small_disk
 from tests.faults.test_kill import film, when
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +149,66 @@ def test_a_postgres_that_is_away_for_seconds_costs_seconds(tmp_path: Path) -> No
             check(held, media_id)
             assert [row.status for row in held.attempts(media_id, "chunk-0000")] == ["completed"]
             database.dispose()
+
+
+def test_a_key_whose_request_failed_while_the_database_was_away_is_free_again(tmp_path: Path) -> None:
+    film = clips.plain().read_bytes()
+    with postgres_serving() as postgres:
+        url = postgres.create()
+        with serving(
+            tmp_path / "home", ANABRANCH_DATABASE_URL=url, ANABRANCH_MAX_UPLOAD_BYTES=str(len(film))
+        ) as server:
+            headers = {"content-type": "video/mp4", "idempotency-key": "one"}
+
+            def longer_than_may_be() -> Iterator[bytes]:
+                yield film
+                until(lambda: _has_claimed(url), 30)
+                postgres.stop()
+                yield b"more"
+
+            refused = server.api.post("/media", content=longer_than_may_be(), headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+            postgres.start()
+            # The same request, as far as can be told before it comes.
+            taken = until(lambda: _unless_away(server.api.post("/media", content=iter([film]), headers=headers)), 30)
+            assert taken.status_code == 201, taken.text
+            again = server.api.post("/media", content=iter([film]), headers=headers)
+            assert (again.json()["id"], again.headers["idempotent-replayed"]) == (taken.json()["id"], "true")
+
+
+def _has_claimed(url: str) -> bool:
+    database = open_database(url)
+    with database.connect() as connection:
+        found = connection.scalar(sa.select(sa.func.count()).select_from(tables.answers))
+    database.dispose()
+    return bool(found)
+
+
+def _unless_away(answer: httpx2.Response) -> httpx2.Response | None:
+    return None if answer.status_code == 503 else answer
+
+
+def test_what_a_request_came_to_is_kept_as_soon_as_the_database_is_there_again() -> None:
+    with postgres_serving() as postgres:
+        database = open_database(postgres.create())
+        migrations.upgrade(database)
+        answers.claim(database, "me", "key", "same", now=7, alive_since=0)
+        untold = Untold()
+        postgres.stop()
+        untold.tell(partial(answers.keep, database, "me", "key", 201, {"id": "one"}))
+        with pytest.raises(sa.exc.OperationalError):
+            untold.tell_all()
+        postgres.start()
+        # The first connections are those of before.
+        until(lambda: _tell(untold), 30)
+        earlier, _ = answers.claim(database, "me", "key", "same", now=8, alive_since=0)
+        assert earlier == answers.Answer("same", 201, {"id": "one"})
+        database.dispose()
+
+
+def _tell(untold: Untold) -> bool:
+    try:
+        untold.tell_all()
+    except sa.exc.OperationalError:
+        return False
+    return True

@@ -8,15 +8,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
 
+from anabranch import clock
 from anabranch.api import ingest
 from anabranch.api.context import caller_of
 from anabranch.api.problems import Problem
 from anabranch.catalog import answers
+from anabranch.database import is_out_of_order, is_transient, words
 from anabranch.ids import new_id, seeded_id
 
 if TYPE_CHECKING:
@@ -28,6 +35,44 @@ if TYPE_CHECKING:
 
 Json = Any
 _LONGEST_KEY = 255
+
+_log = structlog.get_logger(__name__)
+
+
+class Untold:
+    """What requests have come to while the database could not be told; it is told before anybody asks for more.
+
+    Many a request comes to nothing because the database is away. Its key must be free when it is made again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._notes: deque[Callable[[], None]] = deque()
+
+    def tell(self, note: Callable[[], None]) -> None:
+        """Tell it, now or as soon as that is possible."""
+        self._notes.append(note)
+        try:
+            self.tell_all()
+        except SQLAlchemyError as error:
+            _log.warning("a request's end cannot be noted yet", error=words(error)[:200])
+
+    def tell_all(self) -> None:
+        """Tell whatever is left.
+
+        Raises:
+            SQLAlchemyError: the database is still away.
+        """
+        with self._lock:
+            while self._notes:
+                try:
+                    self._notes[0]()
+                except SQLAlchemyError as error:
+                    if is_transient(error) or is_out_of_order(error):
+                        raise
+                    # Nobody else waits for what cannot be noted at all.
+                    _log.exception("a request's end cannot be noted")
+                self._notes.popleft()
 
 
 class IdempotentRoute(APIRoute):
@@ -58,9 +103,8 @@ async def _once(
         return await handle(request)
     owner = caller.id
     fingerprint = await _fingerprint(request)
-    earlier, claimed_at = await asyncio.to_thread(
-        answers.claim, app.database, owner, key, fingerprint, alive_since=app.opened_at
-    )
+    untold: Untold = request.app.state.untold
+    earlier, claimed_at = await asyncio.to_thread(_claim, app, untold, owner, key, fingerprint)
     if earlier is not None:
         return _replay(earlier, fingerprint)
     # What the request creates gets the same id when it is repeated after a crash, and so is created once.
@@ -68,12 +112,25 @@ async def _once(
     try:
         response = await handle(request)
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(answers.release, app.database, owner, key))
+        release = partial(answers.release, app.database, owner, key, claimed_at)
+        await asyncio.shield(asyncio.to_thread(untold.tell, release))
         raise
-    await asyncio.to_thread(
-        answers.keep, app.database, owner, key, response.status_code, json.loads(bytes(response.body))
-    )
+    told = json.loads(bytes(response.body))
+    # Done is done: whoever asked is told so, also when nobody could be told again.
+    await asyncio.to_thread(untold.tell, partial(answers.keep, app.database, owner, key, response.status_code, told))
     return response
+
+
+def _claim(app: App, untold: Untold, owner: str, key: str, fingerprint: str) -> tuple[answers.Answer | None, int]:
+    """As of `answers.claim`."""
+    untold.tell_all()
+    now = clock.now_ms()
+    try:
+        return answers.claim(app.database, owner, key, fingerprint, now=now, alive_since=app.opened_at)
+    except SQLAlchemyError:
+        # It may have been lost in the moment of its commit: then the key is taken, and nobody has it.
+        untold.tell(partial(answers.release, app.database, owner, key, now))
+        raise
 
 
 async def _fingerprint(request: fastapi.Request) -> str:

@@ -30,6 +30,7 @@ from anabranch.api import (
     wakes,
     webhooks,
 )
+from anabranch.api.idempotency import Untold
 from anabranch.api.limits import Guesses, Requests
 from anabranch.api.passage import Mending, Origins, Passage
 
@@ -73,6 +74,7 @@ def create_api(app: App) -> fastapi.FastAPI:
     api.state.password_guesses = Guesses("passwords", ", or sign in with a key")
     api.state.key_guesses = Guesses("keys")
     api.state.key_requests = Requests(app.settings.requests_per_minute)
+    api.state.untold = Untold()
     api.state.stored = overview.Stored(app)
     problems.register(api)
     for module in _ROUTES:

@@ -7,7 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from anabranch import clock
 from anabranch.catalog.tables import answers
 from anabranch.database import insert_once, serialize
 
@@ -26,7 +25,7 @@ class Answer:
 
 
 def claim(
-    database: sa.Engine, owner: str, key: str, fingerprint: str, *, alive_since: int
+    database: sa.Engine, owner: str, key: str, fingerprint: str, *, now: int, alive_since: int
 ) -> tuple[Answer | None, int]:
     """Take the key for a request.
 
@@ -35,13 +34,13 @@ def claim(
         owner: whose key it is.
         key: as the client gave it.
         fingerprint: of the request.
+        now: the time, Unix milliseconds.
         alive_since: when this process began; a request that was being worked on before that died with its process,
             and whoever repeats it takes its place.
 
     Returns:
         None when the key is free, else what an earlier request with it came to; and when the key was first taken.
     """
-    now = clock.now_ms()
     mine = (answers.c.owner == owner) & (answers.c.key == key)
     with database.begin() as connection:
         serialize(connection, _turn(owner, key))
@@ -66,13 +65,12 @@ def keep(database: sa.Engine, owner: str, key: str, status_code: int, body: Json
         )
 
 
-def release(database: sa.Engine, owner: str, key: str) -> None:
-    """Free the key: the request came to nothing, and may be made again."""
+def release(database: sa.Engine, owner: str, key: str, claimed_at: int) -> None:
+    """Free the key that was taken then: the request came to nothing, and may be made again."""
+    mine = (answers.c.owner == owner) & (answers.c.key == key) & (answers.c.created_at == claimed_at)
     with database.begin() as connection:
         serialize(connection, _turn(owner, key))
-        connection.execute(
-            answers.delete().where(answers.c.owner == owner, answers.c.key == key, answers.c.status_code.is_(None))
-        )
+        connection.execute(answers.delete().where(mine, answers.c.status_code.is_(None)))
 
 
 def _turn(owner: str, key: str) -> str:
