@@ -11,7 +11,7 @@ from anabranch import inngest_engine
 from anabranch.engine.host import Engine as EmbeddedEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -110,8 +110,11 @@ def most_piece_steps(settings: Settings) -> int | None:
     return inngest_engine.MOST_PIECE_STEPS if settings.engine == "inngest" else None
 
 
-def retries(engine: Engine, run_id: str) -> tuple[int, int | None]:
-    """The failures of the step of a run that has most of them, and when the next attempt at any is due, or None."""
+def retries(engine: Engine, run_ids: Collection[str]) -> dict[str, tuple[int, int | None]]:
+    """By run the failures of the step that has most of them, and when the next attempt at any is due, or None.
+
+    A run of which nothing is known is left out.
+    """
     if isinstance(engine, inngest_engine.InngestEngine):
-        return engine.retries(run_id)
-    return engine.journal.retries(run_id)
+        return engine.retries(run_ids)
+    return engine.journal.retries(run_ids)

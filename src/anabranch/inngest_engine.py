@@ -18,7 +18,7 @@ from anabranch.errors import ResourceError, SetupError
 from anabranch.step_reports import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -82,9 +82,9 @@ class InngestEngine:
         """
         self._refuse()
 
-    def retries(self, run_id: str) -> tuple[int, int | None]:
-        """The failures of the step that has most of them, and when the next attempt at any is due, or None."""
-        return steps.retries(self._database, run_id)
+    def retries(self, run_ids: Collection[str]) -> dict[str, tuple[int, int | None]]:
+        """By run the failures of the step that has most of them, and when the next attempt at any is due, or None."""
+        return steps.retries(self._database, run_ids)
 
     def register(self, configs: Iterable[Mapping[str, Json]], app: Any = None) -> None:
         """Know this project's functions. The server is told of them by the SDK: when it asks, or over Connect."""

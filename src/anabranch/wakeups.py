@@ -13,7 +13,6 @@ from collections import defaultdict
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import structlog
 
 from anabranch.database import CHANNEL, CONNECTING
@@ -119,6 +118,9 @@ class _Listener(threading.Thread):
                 self._stopped.wait(_AGAIN_AFTER_S)
 
     def _listen(self) -> None:
+        # Here, because without PostgreSQL it would take a tenth of the time that a server takes to start.
+        import psycopg
+
         with psycopg.connect(self._address, autocommit=True, **self._options) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             # Whatever was told while nobody listened.

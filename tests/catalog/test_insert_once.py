@@ -18,4 +18,4 @@ def test_what_is_new_is_told_from_what_was_there(database: sa.Engine) -> None:
     for failures in (1, 2, 1):
         error = {"message": str(failures)}
         steps.fail(database, "run", "step", name=None, failures=failures, error=error, due_at=failures)
-    assert steps.retries(database, "run") == (2, 2)
+    assert steps.retries(database, ["run", "another"]) == {"run": (2, 2)}

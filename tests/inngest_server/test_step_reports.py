@@ -79,7 +79,7 @@ class Watched(Driver):
         query = {"fnId": function_id, "stepId": step}
         answer = await self._http.post("/api/inngest", params=query, json=body)
         self.run_id = body["ctx"]["run_id"]
-        self.known.append(steps.retries(self._database, self.run_id))
+        self.known.append(steps.retries(self._database, [self.run_id]).get(self.run_id, (0, None)))
         return Answer(answer.status_code, answer.json(), answer.headers.get("x-inngest-no-retry") == "true")
 
     async def go(self) -> Json:
@@ -98,7 +98,7 @@ async def test_each_failure_is_counted_and_the_next_attempt_told_until_it_is_don
     assert set(counted) >= {1, 2}
     due = [due_at for failures, due_at in app.known if failures == 1 and due_at]
     assert all(15_000 < at - clock.now_ms() <= 45_000 for at in due)
-    assert steps.retries(database, app.run_id) == (2, None)
+    assert steps.retries(database, [app.run_id]) == {app.run_id: (2, None)}
     (row,) = steps.of_run(database, app.run_id)
     assert (row.name, row.failures, row.error) == ("work", 2, None)
 
@@ -108,7 +108,7 @@ async def test_what_fails_for_good_has_no_next_attempt(database: sa.Engine, para
     app = Watched(database, ValueError("one"), inngest.NonRetriableError("no use"), parallel=parallel)
     with pytest.raises((FailedError, ExceptionGroup)):
         await app.go()
-    assert steps.retries(database, app.run_id) == (1, None)
+    assert steps.retries(database, [app.run_id]) == {app.run_id: (1, None)}
     rows = steps.of_run(database, app.run_id)
     assert {"name": "NonRetriableError", "message": "no use"} in [row.error for row in rows]
 
@@ -117,7 +117,7 @@ async def test_the_last_attempt_that_there_is_has_no_next_one(database: sa.Engin
     app = Watched(database, *(ValueError(str(number)) for number in range(4)), parallel=True)
     with pytest.raises(FailedError):
         await app.go()
-    assert steps.retries(database, app.run_id) == (3, None)
+    assert steps.retries(database, [app.run_id]) == {app.run_id: (3, None)}
 
 
 async def test_a_step_that_says_when_is_due_then(database: sa.Engine) -> None:
@@ -132,4 +132,4 @@ def test_a_report_that_comes_late_takes_nothing_back(database: sa.Engine) -> Non
     for failures in (2, 1):
         error = {"message": str(failures)}
         steps.fail(database, "run", "step", name=None, failures=failures, error=error, due_at=failures)
-    assert steps.retries(database, "run") == (2, 2)
+    assert steps.retries(database, ["run", "another"]) == {"run": (2, 2)}

@@ -23,6 +23,7 @@ from anabranch.catalog import files, finding, media, plans, tasks
 from anabranch.engine.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from anabranch.app import App
@@ -323,13 +324,15 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     private = record["private"]
     own = files.of_media(app.database, media_id)
     shown_files = [views.file(file, links.of_key(app, file.key, private=private) if file.key else None) for file in own]
-    by_task = {task.id: task for task in tasks.of_media(app.database, media_id)}
+    newest = {branch["taskId"] for branch in record["branches"]}
+    shown_tasks = [task for task in tasks.of_media(app.database, media_id) if task.id in newest]
+    tried, waits = retries(app, shown_tasks), task_routes.waits(app, shown_tasks)
     for name in media.ADDRESSES:
         record[name] = links.shown(app, record[name], private=private)
     for branch in record["branches"]:
         branch["url"] = links.shown(app, branch["url"], private=private)
-        branch.update(retries(app, by_task[branch["taskId"]]))
-        branch["waitingFor"] = task_routes.waits(app, by_task[branch["taskId"]])
+        branch.update(tried[branch["taskId"]])
+        branch["waitingFor"] = waits.get(branch["taskId"])
     source = record.pop("sourceUrl")
     if any(file.status == "gone" and file.ref == "source" for file in own):
         source = None
@@ -352,11 +355,15 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     return view
 
 
-def retries(app: App, task: Task) -> dict[str, Json]:
-    """How often the branch's slowest step was tried, and when the next attempt is due."""
-    failures, due_at = engines.retries(app.engine, task.run_id) if task.run_id else (0, None)
+def retries(app: App, branches: Collection[Task]) -> dict[str, dict[str, Json]]:
+    """By task, how often the branch's slowest step was tried, and when the next attempt is due."""
+    known = engines.retries(app.engine, [task.run_id for task in branches if task.run_id])
     function = app.engine.functions.get("anabranch-process-task")
     most = function.max_attempts if function else None
+    return {task.id: _retries(task, *known.get(task.run_id or "", (0, None)), most) for task in branches}
+
+
+def _retries(task: Task, failures: int, due_at: int | None, most: int | None) -> dict[str, Json]:
     attempt = failures + 1 if most is None else min(most, failures + 1)
     return {
         "attempt": attempt,

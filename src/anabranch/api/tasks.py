@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import fastapi
@@ -23,6 +24,8 @@ from anabranch.tasks.kinds import KINDS, kind_named
 from anabranch.tasks.sources import STORED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
     from anabranch.app import App
     from anabranch.catalog.tasks import Task
     from anabranch.views import Generation
@@ -135,14 +138,14 @@ class Deleted(BaseModel):
 async def create_task(body: TaskRequest, request: fastapi.Request, app: Running, _: MayUpload) -> JSONResponse:
     """Have a task done. It answers at once; ask for the task until its status is `completed` or `failed`."""
     task = await create(app, body.model_dump(exclude_none=True), id_for(request, "task"))
-    return JSONResponse(_shown(app, task, views.task(task, generation(request))), 201)
+    return JSONResponse(_shown(app, task, _as_asked(request)), 201)
 
 
 @router.post("/jobs", status_code=201, operation_id="createJob", response_model=TaskView, tags=["jobs"])
 async def create_job(body: TaskRequest, request: fastapi.Request, app: Running, _: MayUpload) -> JSONResponse:
     """The same as a task, in the words of the newer API."""
     task = await create(app, body.model_dump(exclude_none=True), id_for(request, "task"))
-    return JSONResponse(_shown(app, task, views.job(task)), 201)
+    return JSONResponse(_shown(app, task, views.job), 201)
 
 
 @router.get("/tasks", operation_id="listTasks", response_model=list[TaskView])
@@ -160,8 +163,7 @@ def list_tasks(
     found = tasks.every(
         app.database, page, kinds=kind or (), statuses=_read_statuses(status), media_id=media_id, address=input
     )
-    spoken = generation(request)
-    rows = [_shown(app, task, views.task(task, spoken)) for task in found.rows]
+    rows = _all_shown(app, found.rows, _as_asked(request))
     return listed(request, rows, page, has_more=found.has_more)
 
 
@@ -177,7 +179,7 @@ def list_jobs(
 ) -> JSONResponse:
     """Jobs, newest first."""
     found = tasks.every(app.database, page, kinds=kind or (), statuses=_read_statuses(status), address=input)
-    rows = [_shown(app, task, views.job(task)) for task in found.rows]
+    rows = _all_shown(app, found.rows, views.job)
     return listed(request, rows, page, has_more=found.has_more)
 
 
@@ -185,21 +187,21 @@ def list_jobs(
 def get_task(task_id: str, request: fastapi.Request, app: Running, _: MayFollow) -> JSONResponse:
     """One task."""
     task = find(app, task_id)
-    return JSONResponse(_shown(app, task, views.task(task, generation(request))))
+    return JSONResponse(_shown(app, task, _as_asked(request)))
 
 
 @router.get("/jobs/{job_id}", operation_id="getJob", response_model=TaskView, tags=["jobs"])
 def get_job(job_id: str, app: Running, _: MayFollow) -> JSONResponse:
     """One job."""
     task = find(app, job_id)
-    return JSONResponse(_shown(app, task, views.job(task)))
+    return JSONResponse(_shown(app, task, views.job))
 
 
 @router.post("/tasks/{task_id}/cancel", operation_id="cancelTask", response_model=TaskView)
 async def cancel_task(task_id: str, request: fastapi.Request, app: Running, _: MayWrite) -> JSONResponse:
     """End a task that is not wanted any more: its encode is stopped and what it wrote is removed."""
     task = await end(app, await asyncio.to_thread(find, app, task_id))
-    return JSONResponse(_shown(app, task, views.task(task, generation(request))))
+    return JSONResponse(_shown(app, task, _as_asked(request)))
 
 
 @router.delete("/tasks/{task_id}", operation_id="deleteTask", response_model=Deleted)
@@ -300,12 +302,10 @@ def find(app: App, task_id: str) -> Task:
     return task
 
 
-def waits(app: App, task: Task) -> dict[str, Json] | None:
-    """What a task waits for that goes on by itself when it is there, or None."""
-    if not task.is_open:
-        return None
-    parked = waiting.by_task(app.database, [task.id]).get(task.id)
-    return parked.to_dict() if parked is not None else None
+def waits(app: App, shown: Collection[Task]) -> dict[str, dict[str, Json]]:
+    """By task what it waits for that goes on by itself when it is there; nothing of those that wait for nothing."""
+    parked = waiting.by_task(app.database, [task.id for task in shown if task.is_open])
+    return {task_id: one.to_dict() for task_id, one in parked.items()}
 
 
 def _read_statuses(given: list[str] | None) -> list[str]:
@@ -317,14 +317,29 @@ def _read_statuses(given: list[str] | None) -> list[str]:
     return statuses
 
 
-def _shown(app: App, task: Task, view: dict[str, Json]) -> dict[str, Json]:
-    """The view, with addresses that the client can read."""
-    row = media.get(app.database, task.media_id) if task.media_id else None
-    private = row is not None and row.private
+def _as_asked(request: fastapi.Request) -> Callable[[Task], dict[str, Json]]:
+    return partial(views.task, generation=generation(request))
+
+
+def _shown(app: App, task: Task, view: Callable[[Task], dict[str, Json]]) -> dict[str, Json]:
+    return _all_shown(app, [task], view)[0]
+
+
+def _all_shown(app: App, found: Sequence[Task], view: Callable[[Task], dict[str, Json]]) -> list[dict[str, Json]]:
+    """The views, with addresses that the client can read."""
+    private = media.private_among(app.database, {task.media_id for task in found if task.media_id})
+    waiting_for = waits(app, found)
+    return [
+        _with_addresses(app, task, view(task), private=task.media_id in private)
+        | {"waiting_for": waiting_for.get(task.id)}
+        for task in found
+    ]
+
+
+def _with_addresses(app: App, task: Task, view: dict[str, Json], *, private: bool) -> dict[str, Json]:
     source = links.shown(app, task.input, private=private) if task.input.startswith(STORED) else task.input
     given: dict[str, Json] = {"url": source, "input": {"object": "external_file", "url": source}}
     given["inputs"] = [given["input"]]
-    given["waiting_for"] = waits(app, task)
     if view["object"] == "job":
         given["input"] = source
     if task.output and private:

@@ -21,7 +21,6 @@ from anabranch.catalog.branches import BRANCHES
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from anabranch.app import App
     from anabranch.catalog.tasks import Task
 
 Json = Any
@@ -108,8 +107,13 @@ def get_timeline(media_id: str, app: Running, _: MayRead) -> JSONResponse:
     made: _Made = defaultdict(list)
     for row in attempts.of_task(app.database, *(task.id for task in found)):
         made[row.task_id, row.piece].append(_attempt(row))
+    tried, waiting = retries(app, found), waits(app, found)
+
+    def lane(task: Task) -> dict[str, Json]:
+        return _lane(task, made, tried[task.id]["nextRetryAt"], waiting.get(task.id))
+
     lanes = [
-        {**_lane(app, newest, made), "earlier": [_lane(app, task, made) for task in replaced]}
+        {**lane(newest), "earlier": [lane(task) for task in replaced]}
         for *replaced, newest in (one for one in of_branch.values() if one)
     ]
     return JSONResponse({"now": clock.now_ms(), "media": media_id, "lanes": lanes})
@@ -128,7 +132,7 @@ def get_attempt(
     return JSONResponse({**about, "command": row.command, "log": row.log})
 
 
-def _lane(app: App, task: Task, made: _Made) -> dict[str, Json]:
+def _lane(task: Task, made: _Made, next_retry_at: int | None, waits_for: dict[str, Json] | None) -> dict[str, Json]:
     planned = [{"optional": False, **piece} for piece in task.pieces or []]
     planned += [{"name": "join", "weight": 0.0, "optional": False}] if planned or task.status == "completed" else []
     return {
@@ -141,10 +145,10 @@ def _lane(app: App, task: Task, made: _Made) -> dict[str, Json]:
         "createdAt": task.created_at,
         "startedAt": task.started_at,
         "finishedAt": task.finished_at,
-        "nextRetryAt": retries(app, task)["nextRetryAt"],
+        "nextRetryAt": next_retry_at,
         "reason": (task.output or {}).get("reason"),
         "error": task.error,
-        "waitingFor": waits(app, task),
+        "waitingFor": waits_for,
         "pieces": [_piece(piece, made.get((task.id, piece["name"]), [])) for piece in planned],
         "earlier": [],
     }

@@ -15,7 +15,7 @@ from anabranch.catalog.tables import tasks as task_rows
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from anabranch.catalog.tasks import Task
     from anabranch.pages import Page
@@ -122,6 +122,15 @@ def get(database: sa.Engine, media_id: str) -> Media | None:
     with database.connect() as connection:
         row = connection.execute(sa.select(media).where(media.c.id == media_id)).one_or_none()
     return Media(**row._mapping) if row else None
+
+
+def private_among(database: sa.Engine, media_ids: Collection[str]) -> set[str]:
+    """Those of the media rows that only signed addresses open."""
+    if not media_ids:
+        return set()
+    asked = sa.select(media.c.id).where(media.c.id.in_(media_ids), media.c.private)
+    with database.connect() as connection:
+        return set(connection.scalars(asked))
 
 
 def describe(database: sa.Engine, media_id: str, facts: Mapping[str, Json]) -> None:
@@ -269,14 +278,17 @@ def delete(database: sa.Engine, media_id: str) -> bool:
 def record(database: sa.Engine, media_id: str) -> dict[str, Json] | None:
     """The media record as users see it, with how each branch fared; None when there is no such row."""
     with database.connect() as connection:
-        if connection.scalar(sa.select(media.c.id).where(media.c.id == media_id)) is None:
-            return None
-        return _record(connection, media_id)
+        row = connection.execute(sa.select(media).where(media.c.id == media_id)).one_or_none()
+        return None if row is None else _told(connection, Media(**row._mapping))
 
 
 def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
-    row = Media(**connection.execute(sa.select(media).where(media.c.id == media_id)).one()._mapping)
-    found = _latest(connection, media_id)
+    row = connection.execute(sa.select(media).where(media.c.id == media_id)).one()
+    return _told(connection, Media(**row._mapping))
+
+
+def _told(connection: sa.Connection, row: Media) -> dict[str, Json]:
+    found = _latest(connection, row.id)
     urls = {
         branch.column: (found[branch.step_id].output or {}).get("url") if branch.step_id in found else None
         for branch in BRANCHES

@@ -11,7 +11,7 @@ from anabranch.catalog.tables import step_attempts
 from anabranch.database import insert_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 Json = Any
 
@@ -61,12 +61,16 @@ def close(database: sa.Engine, run_id: str) -> None:
         connection.execute(step_attempts.update().where(here).values(due_at=None, updated_at=clock.now_ms()))
 
 
-def retries(database: sa.Engine, run_id: str) -> tuple[int, int | None]:
-    """The failures of the step that has most of them, and when the next attempt at any is due, or None."""
-    asked = sa.select(sa.func.max(step_attempts.c.failures), sa.func.min(step_attempts.c.due_at))
+def retries(database: sa.Engine, run_ids: Collection[str]) -> dict[str, tuple[int, int | None]]:
+    """By run the failures of the step that has most of them, and when the next attempt at any is due, or None.
+
+    A run of which no step has failed is left out.
+    """
+    rows = step_attempts.c
+    worst, next_at = sa.func.max(rows.failures).label("failures"), sa.func.min(rows.due_at).label("due_at")
+    asked = sa.select(rows.run_id, worst, next_at).where(rows.run_id.in_(run_ids)).group_by(rows.run_id)
     with database.connect() as connection:
-        failures, due_at = connection.execute(asked.where(step_attempts.c.run_id == run_id)).one()
-    return failures or 0, due_at
+        return {row.run_id: (row.failures, row.due_at) for row in connection.execute(asked)}
 
 
 def of_run(database: sa.Engine, run_id: str) -> list[sa.Row[Any]]:

@@ -27,7 +27,7 @@ from anabranch.engine.tables import apps, events, run_events, runs, steps
 from anabranch.workers import living
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from anabranch.engine.flow import Cancel
     from anabranch.engine.protocol import Function
@@ -382,16 +382,18 @@ class Journal:
             rows = connection.execute(sa.select(steps).where(steps.c.run_id == run_id))
             return {row.id: _read_step(row) for row in rows}
 
-    def retries(self, run_id: str) -> tuple[int, int | None]:
-        """The failures of the step that has most of them, and when the next attempt at any is due, or None.
+    def retries(self, run_ids: Collection[str]) -> dict[str, tuple[int, int | None]]:
+        """By run the failures of the step that has most of them, and when the next attempt at any is due, or None.
 
-        Without the results of the steps, which may be large: a status that is looked at often needs only this.
+        A run without steps is left out. Without the results of the steps, which may be large: a status that is looked
+        at often needs only this.
         """
-        mine = steps.c.run_id == run_id
-        again = mine & (steps.c.status == "pending") & (steps.c.failures > 0)
+        again = (steps.c.status == "pending") & (steps.c.failures > 0)
+        due_at = sa.func.min(sa.case((again, steps.c.due_at)))
+        asked = sa.select(steps.c.run_id, sa.func.max(steps.c.failures).label("failures"), due_at.label("due_at"))
         with self._database.connect() as connection:
-            failures = connection.scalar(sa.select(sa.func.max(steps.c.failures)).where(mine))
-            return failures or 0, connection.scalar(sa.select(sa.func.min(steps.c.due_at)).where(again))
+            rows = connection.execute(asked.where(steps.c.run_id.in_(run_ids)).group_by(steps.c.run_id))
+            return {row.run_id: (row.failures, row.due_at) for row in rows}
 
     def plan(self, run_id: str, planned: Sequence[Step]) -> dict[str, Step]:
         """Record steps that the function met. One that is there already stays as it is, its due time too."""

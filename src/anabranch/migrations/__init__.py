@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from anabranch import workers
 from anabranch.catalog import tables as catalog
@@ -16,6 +13,12 @@ from anabranch.database import order_by_bytes, serialize, wait_for_ever, words
 from anabranch.engine import tables as engine
 from anabranch.errors import SetupError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_FOLDER = Path(__file__).parent
+# Each version is a file, named by its revision.
+NEWEST = max(path.name for path in (_FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
 # All that this version keeps in a database.
 METADATA = (catalog.metadata, engine.metadata, workers.metadata)
 # Those of this project; a database may have others.
@@ -40,9 +43,11 @@ def upgrade(database: sa.Engine) -> None:
 
 def _upgrade(database: sa.Engine) -> None:
     with database.connect() as connection:
-        head = ScriptDirectory.from_config(config(connection)).get_current_head()
-        if MigrationContext.configure(connection).get_current_revision() == head:
+        if _revision(connection) == NEWEST:
             return
+    # Only now: loading it, and all versions, would take a tenth of each start.
+    from alembic import command
+
     with database.begin() as connection:
         # Two processes that start together must not both create the tables.
         wait_for_ever(connection)
@@ -52,8 +57,17 @@ def _upgrade(database: sa.Engine) -> None:
         order_by_bytes(connection, TABLES)
 
 
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
+
+
 def config(connection: sa.Connection) -> Config:
     """What Alembic's commands need to work on `connection`, without a file."""
+    from alembic.config import Config
+
     found = Config(attributes={"connection": connection})
-    found.set_main_option("script_location", str(Path(__file__).parent))
+    found.set_main_option("script_location", str(_FOLDER))
     return found
