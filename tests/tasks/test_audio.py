@@ -109,6 +109,22 @@ def test_a_language_that_does_not_exist_is_named(make_desk: Callable[..., Desk])
     assert raised.value.code == "unknown_language"
 
 
+@pytest.mark.slow
+def test_the_model_is_loaded_when_somebody_speaks_and_not_before(
+    make_desk: Callable[..., Desk], storage: FileStorage
+) -> None:
+    given = {"format": "json", "language": "en"}
+    output = do(Audio(), given, clips.silence(), make_desk, speech_model="/nowhere/model")
+    told = json.loads(storage.path(output.files[0].key).read_text())
+    assert (told["language"], told["duration"], told["words"]) == ("en", 3.0, [])
+    # Also when it is long before anybody does.
+    cut = ("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=31", "-i", str(samples.speech_wav()))
+    late = clips.make("late.wav", *cut, "-filter_complex", "[1:a]atrim=0:4[words];[0:a][words]concat=v=0:a=1")
+    with pytest.raises(SetupError) as raised:
+        do(Audio(), given, late, make_desk, speech_model="/nowhere/model")
+    assert raised.value.code == "speech_model_missing"
+
+
 def test_a_model_that_is_not_there_is_a_clear_error(make_desk: Callable[..., Desk]) -> None:
     with pytest.raises(SetupError) as raised:
         do(Audio(), {"format": "txt"}, clips.silence(), make_desk, speech_model="/nowhere/model")
