@@ -26,7 +26,8 @@ Json = Any
 FAST = {"ANABRANCH_ADAPTIVE_VIDEO": '{"preset": "ultrafast"}'}
 USUAL = {"ANABRANCH_ADAPTIVE_VIDEO": "{}"}
 # Whoever waits for the end of an upload need not ask twenty times a second: that takes a quarter of a core.
-_END_LOOK_S = 0.2
+_END_LOOK_S = 0.1
+_SOON_S = 2.0
 
 
 def free_port() -> int:
@@ -150,11 +151,15 @@ class Server:
 
 
 def until(look: Callable[[], Any], seconds: float, every_s: float = 0.05) -> Any:
-    """What `look` gives, as soon as it gives something."""
-    deadline = time.monotonic() + seconds
+    """What `look` gives, as soon as it gives something.
+
+    Looking takes a quarter of a core when a server is asked each time. So what takes longer is looked at less often.
+    """
+    began = time.monotonic()
     while not (found := look()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(every_s)
+        waited_s = time.monotonic() - began
+        assert waited_s < seconds, "waited in vain"
+        time.sleep(every_s if waited_s < _SOON_S else 3 * every_s)
     return found
 
 
