@@ -404,6 +404,15 @@ def test_help_comes_without_what_work_needs(arguments: list[str]) -> None:
     assert [name for name in HEAVY if name in imported] == []
 
 
+def test_after_loading_garbage_is_collected_but_not_looked_for_in_what_was_loaded() -> None:
+    script = (
+        "import gc; from anabranch.cli.loading import loading\n"
+        "with loading(): import json.tool; during = gc.isenabled()\n"
+        "print(during, gc.isenabled(), gc.get_freeze_count() > 1000)"
+    )
+    assert finish(python("-c", script)) == (0, "False True True\n", "")
+
+
 @pytest.mark.slow
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     def keys(*arguments: object) -> tuple[int, str, str]:

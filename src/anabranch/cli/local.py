@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anabranch.cli import output
+from anabranch.cli.loading import loading
 from anabranch.cli.options import AsJson
 from anabranch.errors import SourceError
 
@@ -36,7 +37,8 @@ def run(
     A run that was stopped or killed goes on when the same command is given again.
     """
     # Here and not above: the engine takes seconds to import, and --help should not.
-    from anabranch.once import run_once
+    with loading():
+        from anabranch.once import run_once
 
     log_to_stderr(verbose)
     folder = folder or Path(f"{_stem(source)}.anabranch")

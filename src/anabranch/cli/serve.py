@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anabranch.cli import output
+from anabranch.cli.loading import loading
 from anabranch.cli.options import AsJson, WhichEngine
 from anabranch.errors import OptionError
 
@@ -44,8 +45,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the API, drive the functions and do the tasks, in one process. The first API key is printed once."""
-    from anabranch.server import serve as serve_until_stopped
-    from anabranch.settings import read_settings
+    with loading():
+        from anabranch.server import serve as serve_until_stopped
+        from anabranch.settings import read_settings
 
     log_for_machines()
     given = {name: value for name, value in (("host", host), ("port", port), ("engine", engine)) if value is not None}

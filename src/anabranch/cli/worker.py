@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from anabranch.cli.loading import loading
 from anabranch.cli.options import WhichEngine
 from anabranch.cli.serve import log_for_machines
 
@@ -18,10 +19,11 @@ def worker(engine: WhichEngine = None) -> None:
     # Told twice: what is being done is left to others.
     with contextlib.suppress(asyncio.CancelledError):
         if settings.engine == "inngest":
-            from anabranch.connect_worker import connect_worker
+            with loading():
+                from anabranch.connect_worker import connect_worker
 
             asyncio.run(connect_worker(settings))
         else:
-            from anabranch.worker import work
-
+            with loading():
+                from anabranch.worker import work
             asyncio.run(work(settings))
