@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import fastapi
@@ -14,7 +14,7 @@ import inngest.fast_api
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from anabranch import clock, engines, migrations, webhooks
+from anabranch import engines, migrations, webhooks
 from anabranch.catalog import keys, losses
 from anabranch.database import open_database, stop_waiting
 from anabranch.engine.events import Event
@@ -73,8 +73,8 @@ class App:
         room: what is free on the disk of the home folder, and to whom it was promised.
         engine: drives the functions.
         functions: serves the functions at `/api/inngest` to whichever engine asks.
+        membership: this process among those that share the database.
         elsewhere: has tasks done by another Task API; None when all are done here.
-        opened_at: when they were opened, Unix milliseconds.
     """
 
     settings: Settings
@@ -84,8 +84,8 @@ class App:
     room: Room
     engine: Engine
     functions: fastapi.FastAPI
+    membership: Membership
     elsewhere: Elsewhere | None = None
-    opened_at: int = field(default_factory=clock.now_ms)
 
     async def announce(self) -> None:
         """Hand the webhooks that are due to the engine."""
@@ -132,7 +132,9 @@ async def open_app(
         engine = engines.new_engine(settings, parts.database, parts.wakeups, parts.membership, client, key)
         elsewhere = open_elsewhere(settings, parts.database, parts.storage, hears=True)
         room = parts.tools.room
-        app = App(settings, parts.database, parts.storage, parts.orders, room, engine, asgi, elsewhere)
+        app = App(
+            settings, parts.database, parts.storage, parts.orders, room, engine, asgi, parts.membership, elsewhere
+        )
         functions = build_functions(client, parts.database, parts.orders, app.send, app.announce, settings, elsewhere)
         inngest.fast_api.serve(asgi, client, functions.all)
         engine.register(functions.configs(_LOCAL_URL), asgi)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,11 @@ from anabranch import clock
 from anabranch.catalog import answers, attempts, changes, media, published, tables, tasks, transcripts, webhooks
 from anabranch.catalog.branches import BRANCHES
 from anabranch.catalog.tasks import Task
+from anabranch.workers import Membership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 
 def task(task_id: str, media_id: str, ref: str = "hls-package") -> Task:
@@ -35,6 +38,15 @@ def together(*works: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(work, works))
+
+
+@contextmanager
+def member(database: sa.Engine, home: Path) -> Iterator[str]:
+    """The id of a process that lives among those that share the database."""
+    home.mkdir(exist_ok=True)
+    membership = Membership(database, home, {}, lease_s=60)
+    yield membership.id
+    membership.leave()
 
 
 def test_a_stream_misses_no_change_whichever_transaction_ends_first(postgres: sa.Engine) -> None:
@@ -163,16 +175,38 @@ def test_attempts_at_a_delivery_are_numbered_one_after_another(postgres: sa.Engi
     assert [one["attempt"] for one in webhooks.attempts_at(postgres, "dlv_1")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_key_that_is_freed_while_others_ask_for_it_goes_to_one_of_them(postgres: sa.Engine) -> None:
-    def ask() -> int:
-        answer, _ = answers.claim(postgres, "me", "key", "same", now=7, alive_since=0)
-        if answer is not None:
-            return 0
-        answers.release(postgres, "me", "key", 7)
-        return 1
+def test_a_key_that_is_freed_while_others_ask_for_it_goes_to_one_of_them(postgres: sa.Engine, tmp_path: Path) -> None:
+    with member(postgres, tmp_path) as here:
 
-    assert sum(together(*(ask for _ in range(8)))) >= 1
-    assert answers.claim(postgres, "me", "key", "same", now=8, alive_since=0)[0] is None
+        def ask() -> int:
+            answer, _ = answers.claim(postgres, "me", "key", "same", worker_id=here, now=7)
+            if answer is not None:
+                return 0
+            answers.release(postgres, "me", "key", worker_id=here, claimed_at=7)
+            return 1
+
+        assert sum(together(*(ask for _ in range(8)))) >= 1
+        assert answers.claim(postgres, "me", "key", "same", worker_id=here, now=8)[0] is None
+
+
+def test_one_takes_the_place_of_a_process_that_died_at_a_request(postgres: sa.Engine, tmp_path: Path) -> None:
+    with member(postgres, tmp_path / "dies") as dead:
+        assert answers.claim(postgres, "me", "key", "same", worker_id=dead, now=7) == (None, 7)
+        with member(postgres, tmp_path / "asks early") as early:
+            answer, _ = answers.claim(postgres, "me", "key", "same", worker_id=early, now=8)
+            assert answer is not None
+            assert answer.status_code is None
+    with member(postgres, tmp_path / "lives") as here:
+        # Another request is no repetition of it.
+        assert answers.claim(postgres, "me", "key", "another", worker_id=here, now=9)[0] is not None
+        asked = together(
+            *(lambda: answers.claim(postgres, "me", "key", "same", worker_id=here, now=9) for _ in range(8))
+        )
+        # When it was first taken is kept: what is created is named by that.
+        assert sorted((answer is None, at) for answer, at in asked) == [(False, 7)] * 7 + [(True, 7)]
+        # The one that was lost may only have been frozen. It takes nothing from the other.
+        answers.release(postgres, "me", "key", worker_id=dead, claimed_at=7)
+        assert answers.claim(postgres, "me", "key", "same", worker_id=here, now=9)[0] is not None
 
 
 def test_of_transcripts_of_one_media_row_that_come_at_once_one_is_kept(postgres: sa.Engine) -> None:

@@ -192,7 +192,7 @@ def test_what_a_request_came_to_is_kept_as_soon_as_the_database_is_there_again()
     with postgres_serving() as postgres:
         database = open_database(postgres.create())
         migrations.upgrade(database)
-        answers.claim(database, "me", "key", "same", now=7, alive_since=0)
+        answers.claim(database, "me", "key", "same", worker_id="wrk_1", now=7)
         untold = Untold()
         postgres.stop()
         untold.tell(partial(answers.keep, database, "me", "key", 201, {"id": "one"}))
@@ -201,7 +201,7 @@ def test_what_a_request_came_to_is_kept_as_soon_as_the_database_is_there_again()
         postgres.start()
         # The first connections are those of before.
         until(lambda: _tell(untold), 30)
-        earlier, _ = answers.claim(database, "me", "key", "same", now=8, alive_since=0)
+        earlier, _ = answers.claim(database, "me", "key", "same", worker_id="wrk_2", now=8)
         assert earlier == answers.Answer("same", 201, {"id": "one"})
         database.dispose()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from anabranch import clock
 from anabranch.app import App, open_app, upload
 from anabranch.catalog import attempts, media, tables, tasks
 from anabranch.settings import Settings
@@ -79,13 +80,12 @@ async def test_how_long_an_upload_has_waited_counts_after_a_restart(tmp_path: Pa
             of_old = sa.select(tables.tasks.c.id).where(tables.tasks.c.media_id == "med_old")
             waiting = sa.update(tables.work).where(tables.work.c.task_id.in_(of_old))
             connection.execute(waiting.values(due_at=tables.work.c.due_at - 3_600_000))
+    opened_at = clock.now_ms()
     async with open_app(Settings(home=tmp_path, cpu_slots=1)) as app:
         await app.engine.drained()
         started = {
             media_id: [
-                row.started_at
-                for row in attempts_of(app, media_id, "adaptive_video")
-                if row.started_at >= app.opened_at
+                row.started_at for row in attempts_of(app, media_id, "adaptive_video") if row.started_at >= opened_at
             ]
             for media_id in ("med_new", "med_old")
         }

@@ -104,7 +104,8 @@ async def _once(
     owner = caller.id
     fingerprint = await _fingerprint(request)
     untold: Untold = request.app.state.untold
-    earlier, claimed_at = await asyncio.to_thread(_claim, app, untold, owner, key, fingerprint)
+    worker_id = app.membership.id
+    earlier, claimed_at = await asyncio.to_thread(_claim, app, untold, owner, key, fingerprint, worker_id)
     if earlier is not None:
         return _replay(earlier, fingerprint)
     # What the request creates gets the same id when it is repeated after a crash, and so is created once.
@@ -112,7 +113,7 @@ async def _once(
     try:
         response = await handle(request)
     except BaseException:
-        release = partial(answers.release, app.database, owner, key, claimed_at)
+        release = partial(answers.release, app.database, owner, key, worker_id=worker_id, claimed_at=claimed_at)
         await asyncio.shield(asyncio.to_thread(untold.tell, release))
         raise
     told = json.loads(bytes(response.body))
@@ -121,15 +122,17 @@ async def _once(
     return response
 
 
-def _claim(app: App, untold: Untold, owner: str, key: str, fingerprint: str) -> tuple[answers.Answer | None, int]:
+def _claim(
+    app: App, untold: Untold, owner: str, key: str, fingerprint: str, worker_id: str
+) -> tuple[answers.Answer | None, int]:
     """As of `answers.claim`."""
     untold.tell_all()
     now = clock.now_ms()
     try:
-        return answers.claim(app.database, owner, key, fingerprint, now=now, alive_since=app.opened_at)
+        return answers.claim(app.database, owner, key, fingerprint, worker_id=worker_id, now=now)
     except SQLAlchemyError:
         # It may have been lost in the moment of its commit: then the key is taken, and nobody has it.
-        untold.tell(partial(answers.release, app.database, owner, key, now))
+        untold.tell(partial(answers.release, app.database, owner, key, worker_id=worker_id, claimed_at=now))
         raise
 
 
@@ -137,7 +140,7 @@ async def _fingerprint(request: fastapi.Request) -> str:
     asked = f"{request.method} {request.url.path}?{request.url.query}\n"
     if ingest.is_streamed(request.scope.get("endpoint"), request.headers):
         # A film may be large, and is told before it comes: whoever repeats it is answered without sending it again.
-        said = f"{ingest.type_of(request.headers)} of {request.headers.get('content-length')} bytes".encode()
+        said = f"{ingest.type_of(request.headers)} of {ingest.length_of(request.headers)} bytes".encode()
     else:
         said = await request.body()
     return hashlib.sha256(asked.encode() + said).hexdigest()

@@ -55,6 +55,13 @@ def type_of(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def length_of(headers: Mapping[str, str]) -> int | None:
+    """How many bytes a body is said to have; None when it is not told."""
+    told = headers.get("content-length", "")
+    # Twenty digits are more than any disk has bytes.
+    return int(told[:20]) if told.isascii() and told.isdigit() else None
+
+
 def is_streamed(route: object, headers: Mapping[str, str]) -> bool:
     """Whether a route takes this body to the disk as it comes; else it is read whole."""
     reads_whole = getattr(route, "reads_whole", None)
@@ -76,10 +83,10 @@ async def arriving(app: App, request: fastapi.Request, media_id: str) -> AsyncIt
         ResourceError: `disk_full`, the request says how long it is and there is no room for that.
     """
     path = folder(app) / f"once-{media_id}.{secrets.token_hex(8)}"
-    told = request.headers.get("content-length", "")
+    told = length_of(request.headers)
     try:
-        if told.isascii() and told.isdigit():
-            await asyncio.to_thread(reserve, app, path, path, int(told))
+        if told is not None:
+            await asyncio.to_thread(reserve, app, path, path, told)
         yield path
     finally:
         app.room.withdraw(path)

@@ -156,7 +156,7 @@ def _is_secret(route: str) -> bool:
 
 def _limited(scope: Scope, headers: dict[str, str], receive: Receive) -> Receive:
     """Receives no more of a body than is sensible, unless it goes to the disk: others are read whole into memory."""
-    said = headers.get("content-length", "")
+    told = ingest.length_of(headers) or 0
     received = 0
 
     async def counting() -> Message:
@@ -164,7 +164,7 @@ def _limited(scope: Scope, headers: dict[str, str], receive: Receive) -> Receive
         # Known by now: whoever asks for the body is the route.
         if ingest.is_streamed(scope.get("endpoint"), headers):
             return await receive()
-        if said.isascii() and said.isdigit() and int(said[:20]) > _LARGEST_BODY_BYTES:
+        if told > _LARGEST_BODY_BYTES:
             raise _too_large()
         message = await receive()
         received += len(message.get("body", b""))

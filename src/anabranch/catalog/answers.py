@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from anabranch.catalog.tables import answers
 from anabranch.database import insert_once, serialize
+from anabranch.workers import living
 
 Json = Any
 
@@ -25,7 +26,7 @@ class Answer:
 
 
 def claim(
-    database: sa.Engine, owner: str, key: str, fingerprint: str, *, now: int, alive_since: int
+    database: sa.Engine, owner: str, key: str, fingerprint: str, *, worker_id: str, now: int
 ) -> tuple[Answer | None, int]:
     """Take the key for a request.
 
@@ -34,9 +35,9 @@ def claim(
         owner: whose key it is.
         key: as the client gave it.
         fingerprint: of the request.
+        worker_id: the process that is going to work on it. When one before it has died, or was lost, at the same
+            request, it takes that one's place.
         now: the time, Unix milliseconds.
-        alive_since: when this process began; a request that was being worked on before that died with its process,
-            and whoever repeats it takes its place.
 
     Returns:
         None when the key is free, else what an earlier request with it came to; and when the key was first taken.
@@ -45,14 +46,16 @@ def claim(
     with database.begin() as connection:
         serialize(connection, _turn(owner, key))
         connection.execute(answers.delete().where(mine, answers.c.created_at < now - _KEPT_MS))
-        added = connection.execute(
-            insert_once(database, answers).values(owner=owner, key=key, fingerprint=fingerprint, created_at=now)
-        )
-        if added.rowcount:
+        taken = {"owner": owner, "key": key, "fingerprint": fingerprint, "worker_id": worker_id, "created_at": now}
+        if connection.execute(insert_once(database, answers).values(taken)).rowcount:
             return None, now
         row = connection.execute(sa.select(answers).where(mine)).one()
-    died = row.status_code is None and row.created_at < alive_since and row.fingerprint == fingerprint
-    return None if died else Answer(row.fingerprint, row.status_code, row.body), row.created_at
+        if row.status_code is None and row.fingerprint == fingerprint:
+            abandoned = answers.c.worker_id.is_(None) | answers.c.worker_id.not_in(living())
+            taking = answers.update().where(mine, abandoned).values(worker_id=worker_id)
+            if connection.execute(taking).rowcount:
+                return None, row.created_at
+    return Answer(row.fingerprint, row.status_code, row.body), row.created_at
 
 
 def keep(database: sa.Engine, owner: str, key: str, status_code: int, body: Json) -> None:
@@ -65,9 +68,10 @@ def keep(database: sa.Engine, owner: str, key: str, status_code: int, body: Json
         )
 
 
-def release(database: sa.Engine, owner: str, key: str, claimed_at: int) -> None:
-    """Free the key that was taken then: the request came to nothing, and may be made again."""
+def release(database: sa.Engine, owner: str, key: str, *, worker_id: str, claimed_at: int) -> None:
+    """Free the key that this process has taken then: the request came to nothing, and may be made again."""
     mine = (answers.c.owner == owner) & (answers.c.key == key) & (answers.c.created_at == claimed_at)
+    mine &= answers.c.worker_id == worker_id
     with database.begin() as connection:
         serialize(connection, _turn(owner, key))
         connection.execute(answers.delete().where(mine, answers.c.status_code.is_(None)))

@@ -310,6 +310,8 @@ answers = sa.Table(
     sa.Column("status_code", sa.Integer),
     sa.Column("body", sa.JSON),
     sa.Column("created_at", Timestamp, nullable=False),
+    # the process that works on it, or did
+    sa.Column("worker_id", sa.Text),
 )
 
 # Steps that have failed when an engine elsewhere drives them, which does not tell how often it tried one.
