@@ -277,9 +277,10 @@ def test_the_same_command_again_answers_from_what_is_there(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_record_that_failed_is_tried_again_by_the_same_command(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    broken = run_json(clips.plain(), out, ANABRANCH_SPEECH_MODEL="/nowhere/model")
+    film = clips.spoken(3)
+    broken = run_json(film, out, ANABRANCH_SPEECH_MODEL="/nowhere/model")
     assert broken["status"] == "degraded"
-    mended = run_json(clips.plain(), out)
+    mended = run_json(film, out)
     assert mended["status"] == "ready"
     named = {path.name for path in (out / ".anabranch/storage/media").iterdir()}
     assert named == {mended["id"]}
