@@ -83,6 +83,28 @@ def moves_on(page: Page, by_s: float = 0.5) -> bool:
     return True
 
 
+def test_a_page_whose_film_stands_still_is_not_drawn_again_and_again(site: Server, spoken: str, page: Page) -> None:
+    metrics = page.context.new_cdp_session(page)
+    metrics.send("Performance.enable")
+
+    def drawn() -> float:
+        told = metrics.send("Performance.getMetrics")["metrics"]
+        return next(float(one["value"]) for one in told if one["name"] == "RecalcStyleCount")
+
+    def drawn_in_a_second() -> float:
+        before = drawn()
+        page.wait_for_timeout(1000)
+        return drawn() - before
+
+    open_page(page, site, spoken)
+    until(lambda: drawn_in_a_second() < 10, 20)
+    play(page)
+    assert moves_on(page)
+    page.keyboard.press("k")
+    until(lambda: video(page, "paused"), 10)
+    until(lambda: drawn_in_a_second() < 10, 20)
+
+
 def has_chosen(page: Page, quality: str) -> bool:
     """Whether a quality could be chosen: a menu that is filled anew, as it is while a film begins, closes."""
     try:

@@ -66,7 +66,7 @@ class Qualities extends Choice {
 
 const BROKEN = "It cannot be played at the moment. Reload the page to try again.";
 const CONTROLS = `
-  <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
+  <media-loading-indicator slot="centered-chrome" noautohide><svg slot="icon" viewBox="0 0 100 100" aria-hidden="true"><path d="M50 26a24 24 0 1 1-24 24"></path></svg></media-loading-indicator>
   <media-settings-menu hidden anchor="auto">
     <media-settings-menu-item>
       Quality

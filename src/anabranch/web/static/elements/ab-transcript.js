@@ -12,6 +12,7 @@ class Transcript extends HTMLElement {
   #found = [];
   #at = -1;
   #scrolledAt = -Infinity;
+  #running = false;
   #stopping = new AbortController();
 
   async connectedCallback() {
@@ -27,9 +28,8 @@ class Transcript extends HTMLElement {
     const answer = await fetch(this.dataset.src, { credentials: "same-origin", signal }).catch(() => null);
     if (!answer?.ok) return;
     this.#wrap((await answer.json()).words);
-    this.player.addEventListener("ab-time", () => this.#follow(), { signal });
-    this.#follow();
-    this.#run(signal);
+    this.player.addEventListener("ab-time", () => this.#run(), { signal });
+    this.#run();
     const asked = new URLSearchParams(location.search).get("q");
     const field = this.querySelector("input");
     // What is typed already goes before what the address asks for.
@@ -93,11 +93,16 @@ class Transcript extends HTMLElement {
     this.#follow();
   }
 
-  // Between two `timeupdate`s lies a quarter of a second, in which three words are said.
-  #run(signal) {
+  // Between two `timeupdate`s lies a quarter of a second, in which three words are said. A film that stands still is not
+  // looked at.
+  #run() {
+    this.#follow();
+    if (this.#running || this.player.paused) return;
+    this.#running = true;
     const look = () => {
-      if (signal.aborted) return;
-      if (!this.player.paused) this.#follow();
+      this.#running = !this.#stopping.signal.aborted && !this.player.paused;
+      if (!this.#running) return;
+      this.#follow();
       requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
