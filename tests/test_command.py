@@ -277,7 +277,7 @@ def test_the_same_command_again_answers_from_what_is_there(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_record_that_failed_is_tried_again_by_the_same_command(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    film = clips.spoken(3)
+    film = clips.said(3)
     broken = run_json(film, out, ANABRANCH_SPEECH_MODEL="/nowhere/model")
     assert broken["status"] == "degraded"
     mended = run_json(film, out)

@@ -136,7 +136,7 @@ def test_an_optional_branch_that_fails_degrades_and_is_repaired_with_all_others_
     empty = tmp_path / "no-model"
     empty.mkdir()
     home = tmp_path / "home"
-    speech = clips.spoken(3)
+    speech = clips.said(3)
     with serving(home, ANABRANCH_SPEECH_MODEL=str(empty)) as server:
         ids = [server.upload(speech), server.upload(speech)]
         for media_id in ids:

@@ -326,6 +326,9 @@ def show(app: App, media_id: str) -> dict[str, Json] | None:
     shown_files = [views.file(file, links.of_key(app, file.key, private=private) if file.key else None) for file in own]
     newest = {branch["taskId"] for branch in record["branches"]}
     shown_tasks = [task for task in tasks.of_media(app.database, media_id) if task.id in newest]
+    if len(shown_tasks) < len(newest):
+        # It was deleted since.
+        return None
     tried, waits = retries(app, shown_tasks), task_routes.waits(app, shown_tasks)
     for name in media.ADDRESSES:
         record[name] = links.shown(app, record[name], private=private)
