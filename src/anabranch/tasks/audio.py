@@ -207,8 +207,8 @@ def _transcribe(
 
 
 def _decode(start_s: float, end_s: float | None, track: AudioTrack, desk: Desk, wav: Path) -> None:
-    # What the models were trained on: 16 kHz, one channel.
-    form = ["-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", "-f", "wav", str(wav)]
+    # What the models were trained on.
+    form = ["-ac", "1", "-ar", f"{speech.RATE}", "-c:a", "pcm_s16le", "-f", "wav", str(wav)]
     ffmpeg.run(
         desk.ffmpeg,
         [*_arguments(start_s, end_s, track, desk), *form],

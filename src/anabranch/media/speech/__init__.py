@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from anabranch.media.sandbox import Sandbox
 
+# Samples a second of the sound that the models were trained on.
+RATE = 16_000
 # What the child exits with when it can say why; the reason stands on its last line.
 REFUSED = 3
 # What a download looks into.

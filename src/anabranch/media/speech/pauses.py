@@ -13,10 +13,11 @@ import numpy as np
 from faster_whisper.audio import decode_audio
 from faster_whisper.vad import get_speech_timestamps
 
+from anabranch.media.speech import RATE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_RATE = 16_000
 # Shorter ones are within words: a t is a pause of a tenth of a second.
 _LEAST_PAUSE_MS = 200
 _MOMENT_S = 0.1
@@ -25,7 +26,7 @@ _MOMENT_S = 0.1
 def main() -> None:
     """Find a place in each file that is named on the command line."""
     for path in sys.argv[1:]:
-        print(f"cut {find(decode_audio(path, sampling_rate=_RATE)):.3f}", flush=True)
+        print(f"cut {find(decode_audio(path, sampling_rate=RATE)):.3f}", flush=True)
 
 
 def find(sound: NDArray[np.float32]) -> float:
@@ -36,7 +37,7 @@ def find(sound: NDArray[np.float32]) -> float:
     middle = len(sound) / 2
     # Of pauses that are as long, the one nearest to the ideal place.
     start, end = max(pauses, key=lambda pause: (pause[1] - pause[0], -abs(sum(pause) / 2 - middle)))
-    return (start + end) / 2 / _RATE
+    return (start + end) / 2 / RATE
 
 
 def _pauses(sound: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -47,17 +48,17 @@ def _pauses(sound: NDArray[np.float32]) -> list[tuple[int, int]]:
     )
     starts = [0, *(stretch["end"] for stretch in spoken)]
     ends = [*(stretch["start"] for stretch in spoken), len(sound)]
-    least = _RATE * _LEAST_PAUSE_MS // 1000
+    least = RATE * _LEAST_PAUSE_MS // 1000
     return [(start, end) for start, end in zip(starts, ends, strict=True) if end - start >= least]
 
 
 def _quietest(sound: NDArray[np.float32]) -> float:
     """The middle of the moment that holds the least power; the middle of the sound when it is shorter than that."""
-    moment = round(_RATE * _MOMENT_S)
+    moment = round(RATE * _MOMENT_S)
     if len(sound) <= moment:
-        return len(sound) / 2 / _RATE
+        return len(sound) / 2 / RATE
     summed = np.concatenate(([0.0], np.cumsum(np.square(sound, dtype=np.float64))))
-    return float(np.argmin(summed[moment:] - summed[:-moment])) / _RATE + _MOMENT_S / 2
+    return float(np.argmin(summed[moment:] - summed[:-moment])) / RATE + _MOMENT_S / 2
 
 
 if __name__ == "__main__":

@@ -17,14 +17,13 @@ from faster_whisper.audio import decode_audio
 from faster_whisper.tokenizer import _LANGUAGE_CODES as LANGUAGES
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-from anabranch.media.speech import REFUSED
+from anabranch.media.speech import RATE, REFUSED
 
 if TYPE_CHECKING:
     import numpy as np
     from faster_whisper.transcribe import Segment
     from numpy.typing import NDArray
 
-_RATE = 16_000
 # Whoever speaks in a film mostly does within this, and then the rest need not be listened to twice.
 _SOON_S = 30
 # Measured on silence, noise and music on one side and 485 words of read and spoken English on the other; see
@@ -44,10 +43,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--language")
     given = parser.parse_args()
-    sound = decode_audio(given.wav, sampling_rate=_RATE)
+    sound = decode_audio(given.wav, sampling_rate=RATE)
     # Every model knows English: nothing has to be asked of it.
     if given.language == "en" and not _is_spoken_in(sound):
-        nothing = {"language": "en", "duration_s": len(sound) / _RATE, "segments": []}
+        nothing = {"language": "en", "duration_s": len(sound) / RATE, "segments": []}
         given.result.write_text(json.dumps(nothing))
         return
     model = _load(given.model, given.threads)
@@ -74,7 +73,7 @@ def main() -> None:
 def _is_spoken_in(sound: NDArray[np.float32]) -> bool:
     """Whether anybody speaks. A model takes longer to load than a film without words takes to be listened to."""
     listening = VadOptions(**_VAD)
-    beginning = sound[: _SOON_S * _RATE]
+    beginning = sound[: _SOON_S * RATE]
     if get_speech_timestamps(beginning, listening):
         return True
     return len(beginning) < len(sound) and bool(get_speech_timestamps(sound, listening))
