@@ -318,18 +318,14 @@ def link_media(
 
 def show(app: App, media_id: str) -> dict[str, Json] | None:
     """The media row as a client sees it, or None."""
-    record = media.record(app.database, media_id)
-    if record is None:
+    found = media.record_and_tasks(app.database, media_id)
+    if found is None:
         return None
+    record, branches = found
     private = record["private"]
     own = files.of_media(app.database, media_id)
     shown_files = [views.file(file, links.of_key(app, file.key, private=private) if file.key else None) for file in own]
-    newest = {branch["taskId"] for branch in record["branches"]}
-    shown_tasks = [task for task in tasks.of_media(app.database, media_id) if task.id in newest]
-    if len(shown_tasks) < len(newest):
-        # It was deleted since.
-        return None
-    tried, waits = retries(app, shown_tasks), task_routes.waits(app, shown_tasks)
+    tried, waits = retries(app, branches), task_routes.waits(app, branches)
     for name in media.ADDRESSES:
         record[name] = links.shown(app, record[name], private=private)
     for branch in record["branches"]:

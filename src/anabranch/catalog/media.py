@@ -120,7 +120,11 @@ def unbegun(database: sa.Engine) -> list[tuple[str, str]]:
 def get(database: sa.Engine, media_id: str) -> Media | None:
     """The media row, or None."""
     with database.connect() as connection:
-        row = connection.execute(sa.select(media).where(media.c.id == media_id)).one_or_none()
+        return _read(connection, media_id)
+
+
+def _read(connection: sa.Connection, media_id: str) -> Media | None:
+    row = connection.execute(sa.select(media).where(media.c.id == media_id)).one_or_none()
     return Media(**row._mapping) if row else None
 
 
@@ -277,18 +281,29 @@ def delete(database: sa.Engine, media_id: str) -> bool:
 
 def record(database: sa.Engine, media_id: str) -> dict[str, Json] | None:
     """The media record as users see it, with how each branch fared; None when there is no such row."""
+    found = record_and_tasks(database, media_id)
+    return None if found is None else found[0]
+
+
+def record_and_tasks(database: sa.Engine, media_id: str) -> tuple[dict[str, Json], list[Task]] | None:
+    """The same, and the tasks of its branches: more of them than users see, from the same look."""
     with database.connect() as connection:
-        row = connection.execute(sa.select(media).where(media.c.id == media_id)).one_or_none()
-        return None if row is None else _told(connection, Media(**row._mapping))
+        row = _read(connection, media_id)
+        if row is None:
+            return None
+        found = _latest(connection, media_id)
+    record = _told(row, found)
+    branches = {branch["taskId"] for branch in record["branches"]}
+    return record, [task for task in found.values() if task.id in branches]
 
 
 def _record(connection: sa.Connection, media_id: str) -> dict[str, Json]:
-    row = connection.execute(sa.select(media).where(media.c.id == media_id)).one()
-    return _told(connection, Media(**row._mapping))
+    row = _read(connection, media_id)
+    assert row is not None
+    return _told(row, _latest(connection, media_id))
 
 
-def _told(connection: sa.Connection, row: Media) -> dict[str, Json]:
-    found = _latest(connection, row.id)
+def _told(row: Media, found: Mapping[str, Task]) -> dict[str, Json]:
     urls = {
         branch.column: (found[branch.step_id].output or {}).get("url") if branch.step_id in found else None
         for branch in BRANCHES
